@@ -1,0 +1,2 @@
+//! The client's entry.
+fn main() {}

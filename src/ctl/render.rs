@@ -75,9 +75,10 @@ pub fn reload(answer: &Answer) -> String {
     if out.is_empty() { "No changes detected\n".to_owned() } else { out }
 }
 
-/// A message of the daemon: its line breaks are kept, everything else that could steer a terminal is not.
+/// A message of the daemon: its line breaks and tabs are kept, everything else that could steer a terminal is not.
 pub fn message(text: &str) -> String {
-    text.lines().map(|line| shown(line) + "\n").collect()
+    let line = |line: &str| line.split('\t').map(shown).collect::<Vec<_>>().join("\t") + "\n";
+    text.lines().map(line).collect()
 }
 
 #[cfg(test)]
@@ -121,7 +122,7 @@ sick                 UNHEALTHY  7          0:59         FAIL
     fn a_name_cannot_steer_the_terminal() {
         let text = table(&[row("a\x1b[31m\nRUNNING", "STOPPED", None, None, None)]);
         assert!(text.contains("a\\x1b[31m\\nRUNNING") && text.lines().count() == 3, "{text}");
-        assert_eq!(message("one\ntwo\x07\n"), "one\ntwo\\x07\n");
+        assert_eq!(message("one\n\ttwo\x07\n"), "one\n\ttwo\\x07\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What strangers may send, and the code each of it is refused with; and that we read JSON as Python does, except
 //! where Python guesses.
+#![allow(clippy::unwrap_used)]
 
 use serde_json::json;
 use std::io::Write;
@@ -93,8 +94,8 @@ impl Dice {
     }
 
     fn value(&mut self, depth: usize) -> String {
-        const STRINGS: &[&str] =
-            &["a", "b", "name", "é", "\\u0041", "\\ud83d\\ude00", "\\ud800", "\\udc00", "\\n", "\\/", "\u{7f}", ""];
+        const STRINGS: &[&str] = &["a", "b", "name", "é", "\\u0041", "\\ud83d\\ude00", "\\n", "\\/", "\u{7f}", ""];
+        const ODD: &[&str] = &["\\ud800", "\\udc00", "\\x41", "\t", "\\u00e", "\0"];
         const SCALARS: &[&str] = &[
             "0",
             "-0",
@@ -102,13 +103,6 @@ impl Dice {
             "-1.5",
             "1e5",
             "1E-7",
-            "01",
-            "1.",
-            ".5",
-            "-",
-            "+1",
-            "1e400",
-            "-1e400",
             "1e-400",
             "0e999999",
             "18446744073709551616",
@@ -116,6 +110,15 @@ impl Dice {
             "null",
             "true",
             "false",
+        ];
+        const WRONG: &[&str] = &[
+            "01",
+            "1.",
+            ".5",
+            "-",
+            "+1",
+            "1e400",
+            "-1e400",
             "nul",
             "NaN",
             "Infinity",
@@ -124,10 +127,12 @@ impl Dice {
             "0x10",
             "1_000",
             "\u{661}",
+            "",
         ];
+        let odd = self.below(30) == 0;
         match self.below(if depth == 0 { 2 } else { 4 }) {
-            0 => self.pick(SCALARS).to_owned(),
-            1 => format!("\"{}{}\"", self.pick(STRINGS), self.pick(STRINGS)),
+            0 => self.pick(if odd { WRONG } else { SCALARS }).to_owned(),
+            1 => format!("\"{}{}\"", self.pick(STRINGS), self.pick(if odd { ODD } else { STRINGS })),
             2 => format!("[{}]", self.joined(|dice| dice.value(depth - 1))),
             _ => format!(
                 "{{{}}}",
@@ -137,7 +142,8 @@ impl Dice {
     }
 
     fn space(&mut self) -> &'static str {
-        self.pick(&["", "", "", " ", "\n", "\t", "\r", "\u{a0}", "\u{b}"])
+        let odd = self.below(100) == 0;
+        self.pick(if odd { &["\u{a0}", "\u{b}", "\u{feff}"] } else { &["", "", " ", "\n", "\t", "\r"] })
     }
 
     fn joined(&mut self, mut part: impl FnMut(&mut Dice) -> String) -> String {
@@ -146,19 +152,20 @@ impl Dice {
     }
 
     fn text(&mut self) -> Vec<u8> {
+        let levels = 50 + self.below(20);
         let fields = [
             format!("\"command\":{}", self.pick(&["\"start\"", "\"status\"", "\"x\"", "7", "null", "\"st\\u0061rt\""])),
             format!("\"name\":{}", self.value(1)),
             format!("\"x\":{}", self.value(4)),
             format!("\"id\":{}", self.value(1)),
-            format!("\"y\":{}{}", "[".repeat(self.below(80)), "]".repeat(70)),
+            format!("\"y\":{}{}", "[".repeat(levels), "]".repeat(levels)),
         ];
         let count = 1 + self.below(fields.len());
         let mut bytes = format!("{}{{{}}}{}", self.space(), fields[..count].join(","), self.space()).into_bytes();
         if self.below(3) == 0 {
             bytes = self.value(5).into_bytes();
         }
-        for _ in 0..self.below(3) {
+        for _ in 0..self.below(6).saturating_sub(3) {
             self.damage(&mut bytes);
         }
         bytes

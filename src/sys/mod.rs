@@ -1,8 +1,19 @@
-//! System calls and every `unsafe` of the house.
+//! System calls, and every `unsafe` of the house. Turns what the kernel says into types; decides nothing.
+//!
+//! Two backends where the systems differ: Linux's own (pidfd, signalfd, inotify), and with the feature `portable` or on
+//! any other Unix what all of them have (self-pipe, waitid by pid).
 
+pub mod clock;
 pub mod connect;
+pub mod descriptor;
 pub mod files;
 pub mod folder;
 pub mod fsuid;
+pub mod kill;
+pub mod limits;
 pub mod log_file;
+pub mod signals;
+pub mod spawn;
 pub mod standard;
+pub mod user;
+pub mod watch;

@@ -152,8 +152,7 @@ fn play(script: &Script) -> io::Result<()> {
 
 /// Catching is blocking and reading: no handler, hence no unsafe code.
 fn catch_signals(script: &Script) -> io::Result<Option<SignalFd>> {
-    let wants_term =
-        script.on_term_print.is_some() || script.on_term_exit.is_some() || !script.on_term_delay.is_zero();
+    let wants_term = script.on_term_print.is_some() || script.on_term_exit.is_some() || !script.on_term_delay.is_zero();
     let mut set: SigSet = script.ignore.iter().copied().collect();
     if wants_term {
         set.add(Signal::SIGTERM);

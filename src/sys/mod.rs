@@ -5,15 +5,21 @@
 
 pub mod clock;
 pub mod connect;
+pub mod daemonize;
 pub mod descriptor;
 pub mod files;
 pub mod folder;
 pub mod fsuid;
+pub mod guard;
+pub mod inotify;
 pub mod kill;
 pub mod limits;
+pub mod lock;
 pub mod log_file;
 pub mod signals;
+pub mod socket;
 pub mod spawn;
 pub mod standard;
+pub mod trusted_folder;
 pub mod user;
 pub mod watch;

@@ -28,6 +28,9 @@ pub enum Arrival {
     Child,
 }
 
+/// What lets a stopped process hear anything but SIGKILL.
+pub const CONTINUE: Signal = Signal(libc::SIGCONT as u8);
+
 /// Those that become arrivals.
 const HEARD: [libc::c_int; 6] =
     [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD];

@@ -4,11 +4,18 @@
 //! any other Unix what all of them have (self-pipe, waitid by pid).
 
 pub mod clock;
+pub mod daemonize;
 pub mod descriptor;
 pub mod files;
+pub mod folder;
+pub mod guard;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+pub mod inotify;
 pub mod kill;
 pub mod limits;
+pub mod lock;
 pub mod signals;
+pub mod socket;
 pub mod spawn;
 pub mod user;
 pub mod watch;

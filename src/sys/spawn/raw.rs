@@ -22,9 +22,10 @@ use std::os::fd::RawFd;
 /// The highest descriptor that is open now, for a child that must close them one by one. To be asked before the fork.
 #[allow(dead_code)]
 fn highest_open() -> RawFd {
-    let folder = if cfg!(target_vendor = "apple") { "/dev/fd" } else { "/proc/self/fd" };
+    let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let numbers = names.filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
+    // A table that cannot be listed is closed as far as it can reach.
     numbers.max().unwrap_or_else(highest_possible)
 }
 

@@ -1,4 +1,6 @@
 //! The files that output goes to, on real file systems and on a pretended one that fails at any step.
 #![allow(missing_docs)]
 
+mod fake;
 mod files;
+mod model;

@@ -4,3 +4,5 @@
 mod fake;
 mod files;
 mod model;
+mod safety;
+mod scene;

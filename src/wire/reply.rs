@@ -100,6 +100,9 @@ pub struct RowDetail {
     /// The group it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The program it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// The last exit or exec error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -112,6 +115,12 @@ pub struct RowDetail {
     /// Nothing can kill it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unkillable: Option<bool>,
+    /// A reload dropped it; it goes once it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<bool>,
+    /// Bytes of its output that found no place in its logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped_bytes: Option<u64>,
 }
 
 /// What a request is answered with.

@@ -638,7 +638,11 @@ fn words_of_haste_stay_out() {
             ("src/wire/mod.rs", "#[cfg(test)] mod tests { fn f() { g().unwrap(); } }", 0),
             ("src/wire/mod.rs", "fn f() { dbg!(1); todo!(); unimplemented!() }", 3),
             ("src/wire/mod.rs", "fn f() { a.expect(\"ok\"); b.expect(\"the queue is never empty here\") }", 1),
-            ("src/wire/mod.rs", "// unsafe\nconst A: &str = \"unsafe\"; const B: char = '\"'; fn f<'a>(x: &'a u8) {}", 0),
+            (
+                "src/wire/mod.rs",
+                "// unsafe\nconst A: &str = \"unsafe\"; const B: char = '\"'; fn f<'a>(x: &'a u8) {}",
+                0,
+            ),
         ],
     );
     holds(words, "src");
@@ -677,7 +681,11 @@ fn matches_on_the_machine_name_every_case() {
         &[
             ("src/engine/instance.rs", "match p { Phase::Stopped => a(), _ => b() }", 1),
             ("src/engine/instance.rs", "match p { Phase::Starting { run, .. } if x => { a() } _ if y => b(), }", 1),
-            ("src/engine/instance.rs", "match p { Phase::Stopped => match q { 1 => a(), _ => b() }, Phase::Fatal => c() }", 0),
+            (
+                "src/engine/instance.rs",
+                "match p { Phase::Stopped => match q { 1 => a(), _ => b() }, Phase::Fatal => c() }",
+                0,
+            ),
             ("src/daemon/perform.rs", "match f(|e| { e }) { Effect::Spawn { run: _ } => 1, _ => 2 }", 1),
             ("src/daemon/perform.rs", "match n { 1 => Effect::Finished, _ => Effect::Other }", 0),
         ],

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -68,20 +69,16 @@ fn row_03_restart_and_respawn_wait_for_the_whole_group() {
 
 /// A cgroup-v1 freezer: a process in it is in state D, and SIGKILL has no effect until it thaws.
 struct Freezer {
-    folder: std::path::PathBuf,
+    folder: PathBuf,
 }
 
 impl Freezer {
     fn new() -> Result<Freezer, String> {
-        let name = format!("supervice-e2e-{}", std::process::id());
-        let root = ["/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified"].into_iter();
-        for root in root.filter(|root| std::path::Path::new(root).is_dir()) {
-            let folder = std::path::Path::new(root).join(&name);
-            if fs::create_dir(&folder).is_ok() && folder.join("freezer.state").exists() {
-                return Ok(Freezer { folder });
-            }
-            let _ = fs::remove_dir(folder);
+        let folder = PathBuf::from(format!("/sys/fs/cgroup/freezer/supervice-e2e-{}", std::process::id()));
+        if fs::create_dir(&folder).is_ok() && folder.join("freezer.state").exists() {
+            return Ok(Freezer { folder });
         }
+        let _ = fs::remove_dir(folder);
         Err("no writable cgroup-v1 freezer".to_owned())
     }
 
@@ -106,11 +103,12 @@ impl Drop for Freezer {
 
 #[test]
 fn row_04_a_child_that_nothing_can_kill() {
+    let d = Daemon::start("[program:a]\ncommand = {actor} --touch {dir}/t\nstopwaitsecs = 1\nstartsecs = 0\n");
+    // Made after the daemon, so that it thaws before the processes are ended.
     let freezer = match Freezer::new() {
         Ok(freezer) => freezer,
         Err(reason) => return skip("row 4", &reason),
     };
-    let d = Daemon::start("[program:a]\ncommand = {actor} --touch {dir}/t\nstopwaitsecs = 1\nstartsecs = 0\n");
     d.wait_file("t");
     let pid = d.pid_of("a");
     freezer.freeze(pid);

@@ -98,13 +98,17 @@ fn our_client_drives(version: &str) {
     let Some(python) = python(version) else { return };
     let home = Home::new();
     home.configure(PROGRAMS);
+    let (socket, beside) = (home.socket(), Home::new());
     let command = home.command(python.with_file_name("supervice"));
     let mut d = Daemon::launch_by(home, command);
     d.wait_state("a", "RUNNING");
+    let ctl = |arguments: &[&str]| {
+        run(beside.command(supervicectl()).arg("-s").arg(&socket).args(arguments), DEADLINE + DEADLINE)
+    };
     let says = |arguments: &[&str], code: i32, words: &str| {
-        let ran = d.ctl(arguments);
+        let ran = ctl(arguments);
         let said = if code == 0 { &ran.stdout } else { &ran.stderr };
-        assert_eq!((ran.code, said.trim_end()), (code, words), "{version} {arguments:?}: {ran:?}\n{}", d.story());
+        assert_eq!((ran.code, said.trim_end()), (code, words), "{version} {arguments:?}: {ran:?}");
     };
     let table = d.ctl(&["status"]);
     assert_eq!(table.code, 0, "{table:?}");
@@ -135,7 +139,7 @@ const DOCUMENTED: &str = "[supervice]\nlogfile={dir}/supervice.log\nloglevel=INF
     shutdown_timeout=30\n\
     [program:web]\ncommand={actor} --report {dir}/%(process_num)s.json\nnumprocs=2\nautostart=true\nautorestart=true\nstartsecs=1\n\
     startretries=3\nstopsignal=TERM\nstopwaitsecs=10\nstdout_logfile={dir}/web_%(process_num)s.out\n\
-    stderr_logfile={dir}/web.err\nstdout_logfile_maxbytes=52428800\nstdout_logfile_backups=10\nstderr_logfile_maxbytes=50MB\n\
+    stderr_logfile={dir}/web.err\nstdout_logfile_maxbytes=52428800\nstdout_logfile_backups=10\nstderr_logfile_maxbytes=1000000\n\
     stderr_logfile_backups=10\nenvironment=KEY=\"value\",OTHER='x y'\ndirectory={dir}\nhealthcheck_type=none\n\
     [program:checked]\ncommand={actor}\nhealthcheck_type=script\nhealthcheck_command=exit 0\nhealthcheck_interval=30\n\
     healthcheck_timeout=10\nhealthcheck_retries=3\nhealthcheck_start_period=10\n\

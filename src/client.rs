@@ -1,1 +1,168 @@
-//! (room to be furnished)
+//! The blocking client: one request, one answer, and never longer than its deadline.
+//!
+//! Uses a connection for each request, because Python's daemon closes after its reply. Believes a socket in a folder
+//! that others may write only if root or our own user listens on it.
+
+use crate::sys::connect::{self, Deadline};
+use crate::wire::{Answer, Decoder, Request, TooLarge, encode_frame};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Talks to the daemon behind one socket.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    timeout: Duration,
+    deadline: Deadline,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody listens there.
+    NotRunning,
+    /// Somebody else listens there.
+    Untrusted {
+        /// Whose process it is.
+        uid: u32,
+        /// Where.
+        socket: PathBuf,
+    },
+    /// The deadline passed first.
+    TimedOut {
+        /// What it was.
+        timeout: Duration,
+        /// Where.
+        socket: PathBuf,
+    },
+    /// The connection ended before the answer did.
+    HungUp,
+    /// What came is no answer.
+    Garbled(String),
+    /// The request or the answer is above what a frame holds.
+    TooLarge(TooLarge),
+    /// Anything else between us.
+    Io {
+        /// What was tried.
+        tried: &'static str,
+        /// What happened.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::NotRunning => f.write_str("Supervice is not running (socket not found)"),
+            ClientError::Untrusted { uid, socket } => write!(
+                f,
+                "Not trusted: uid {uid} listens on {}, which lies in a folder that others may write (expected is a \
+                 daemon of root or of your own user)",
+                socket.display()
+            ),
+            ClientError::TimedOut { timeout, socket } => {
+                let seconds = timeout.as_secs_f64();
+                write!(f, "No response from supervice within {seconds}s (socket: {})", socket.display())
+            }
+            ClientError::HungUp => f.write_str("The connection was closed before the reply was complete"),
+            ClientError::Garbled(why) => write!(f, "Not a reply of supervice: {why}"),
+            ClientError::TooLarge(error) => error.fmt(f),
+            ClientError::Io { tried, error } => write!(f, "Cannot {tried}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl Client {
+    /// All its calls together are over once `timeout` is.
+    pub fn new(socket: impl Into<PathBuf>, timeout: Duration) -> Client {
+        Client { socket: socket.into(), timeout, deadline: Deadline::after(timeout) }
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn call(&self, request: &Request) -> Result<Answer, ClientError> {
+        let mut stream = self.connect()?;
+        self.vet(&stream)?;
+        self.send(&mut stream, request)?;
+        let frame = self.receive(&mut stream)?;
+        Answer::decode(&frame).map_err(ClientError::Garbled)
+    }
+
+    /// Where it looks for the daemon.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    fn connect(&self) -> Result<UnixStream, ClientError> {
+        connect::connect(&self.socket, self.deadline).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
+            _ => self.failed("connect", error),
+        })
+    }
+
+    fn vet(&self, stream: &UnixStream) -> Result<(), ClientError> {
+        let shared = connect::folder_is_shared(&self.socket).map_err(|e| self.failed("look at the socket", e))?;
+        if !shared {
+            return Ok(());
+        }
+        let uid = connect::peer_uid(stream).map_err(|e| self.failed("ask who listens", e))?;
+        if uid == 0 || uid == connect::own_uid() {
+            return Ok(());
+        }
+        Err(ClientError::Untrusted { uid, socket: self.socket.clone() })
+    }
+
+    fn send(&self, stream: &mut UnixStream, request: &Request) -> Result<(), ClientError> {
+        let mut frame = Vec::new();
+        encode_frame(&request.encode(), &mut frame).map_err(ClientError::TooLarge)?;
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            let left = self.left()?;
+            let written = stream.set_write_timeout(Some(left)).and_then(|()| stream.write(rest));
+            match written {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A daemon that refuses may close without reading; its reply can still wait for us.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => return Err(self.failed("send the request", error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&self, stream: &mut UnixStream) -> Result<Vec<u8>, ClientError> {
+        let mut decoder = Decoder::new();
+        let mut chunk = [0; 16 << 10];
+        loop {
+            let left = self.left()?;
+            let read = stream.set_read_timeout(Some(left)).and_then(|()| stream.read(&mut chunk));
+            match read {
+                Ok(0) => return Err(ClientError::HungUp),
+                Ok(count) => decoder.push(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ClientError::HungUp),
+                Err(error) => return Err(self.failed("read the reply", error)),
+            }
+            if let Some(frame) = decoder.pull() {
+                return frame.map_err(ClientError::TooLarge);
+            }
+        }
+    }
+
+    fn left(&self) -> Result<Duration, ClientError> {
+        self.deadline.left().map_err(|error| self.failed("wait", error))
+    }
+
+    fn failed(&self, tried: &'static str, error: io::Error) -> ClientError {
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                ClientError::TimedOut { timeout: self.timeout, socket: self.socket.clone() }
+            }
+            _ => ClientError::Io { tried, error },
+        }
+    }
+}

@@ -58,6 +58,20 @@ pub enum LogLevel {
     Critical,
 }
 
+impl LogLevel {
+    /// The level of a word, in any case.
+    pub fn from_word(word: &str) -> Option<LogLevel> {
+        Some(match word.to_ascii_uppercase().as_str() {
+            "DEBUG" => LogLevel::Debug,
+            "INFO" => LogLevel::Info,
+            "WARNING" | "WARN" => LogLevel::Warning,
+            "ERROR" => LogLevel::Error,
+            "CRITICAL" => LogLevel::Critical,
+            _ => return None,
+        })
+    }
+}
+
 /// One numprocs slot of a `[program:NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceSpec {

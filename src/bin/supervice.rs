@@ -1,2 +1,5 @@
 //! The daemon's entry.
-fn main() {}
+
+fn main() {
+    std::process::exit(supervice::daemon::boot::main());
+}

@@ -1,2 +1,4 @@
 //! The client's entry.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    supervice::ctl::run(std::env::args_os().skip(1).collect()).into()
+}

@@ -1,1 +1,258 @@
-//! (room to be furnished)
+//! The daemon: the only place that knows engine, reactor and system at once. `run` is the turn.
+//!
+//! Data flows one way: readiness, input, decision, effects. Deaths come before deadlines, so that a child that is
+//! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
+
+pub mod boot;
+mod children;
+mod connections;
+mod deaths;
+pub mod options;
+mod orders;
+mod perform;
+mod reload;
+mod report;
+mod roster;
+mod rpc;
+mod settings;
+mod shutdown;
+mod spawner;
+mod streams;
+pub mod vet;
+
+use crate::engine::Engine;
+use crate::engine::id::{InstanceId, Key};
+use crate::engine::message::Input;
+use crate::engine::time::{Duration, Instant};
+use crate::engine::timer::TimerQueue;
+use crate::reactor::Reactor;
+use crate::reactor::source::{Kind, SourceId};
+use crate::sys::clock;
+use crate::sys::inotify::PathWatch;
+use crate::sys::signals::{Arrival, Signals};
+use children::Children;
+use connections::Connections;
+use orders::{Asker, Orders};
+use roster::Roster;
+use settings::Settings;
+use spawner::Spawner;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use streams::Streams;
+
+/// A wake-up later than this means the daemon itself was stopped or the machine slept.
+const LATE: Duration = Duration::from_secs(1);
+
+/// The watch on the pidfile.
+const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
+
+/// What the daemon itself waits for, beside the engine's deadlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// A connection owes the rest of a frame or has not read its reply.
+    Conn(Key),
+    /// Accepting failed for want of descriptors.
+    Accept,
+    /// Process groups that outlive their leader.
+    Linger,
+    /// Processes that fell to us as subreaper.
+    Sweep,
+    /// A log file that could not be written.
+    Logs,
+    /// The socket that could not be bound again.
+    Rebind,
+}
+
+/// The running daemon.
+pub struct Daemon {
+    now: Instant,
+    reactor: Reactor,
+    engine: Engine,
+    alarms: TimerQueue<Alarm>,
+    roster: Roster,
+    children: Children,
+    spawner: Spawner,
+    streams: Streams,
+    connections: Connections,
+    orders: Orders,
+    signals: Signals,
+    settings: Settings,
+    pidfile_place: Option<PathWatch>,
+    config_path: PathBuf,
+    /// Reloads that wait for the one under way.
+    reloads: VecDeque<Option<Asker>>,
+    reload_under_way: bool,
+    closing: bool,
+    finished: Option<Vec<InstanceId>>,
+    deaths: Vec<Key>,
+    verdicts: Vec<Key>,
+    arrivals: Vec<Arrival>,
+    sweep_armed: bool,
+    linger_armed: bool,
+    stale_events: u64,
+}
+
+impl Daemon {
+    /// Turns until the shutdown is complete; returns the exit code.
+    pub fn run(&mut self) -> i32 {
+        loop {
+            if let Err(error) = self.wait_and_mark() {
+                // Nothing can be heard any more; the children are stopped by their pdeathsig or the next start.
+                log::error!("waiting for events failed: {error}");
+                return 1;
+            }
+            self.hear_deaths();
+            self.fire_deadlines();
+            self.obey_signals();
+            self.serve();
+            self.launch_queued();
+            self.tell_losses();
+            if let Some(survivors) = self.finished.take() {
+                return self.end(&survivors);
+            }
+        }
+    }
+
+    /// Tells the engine something and does what it decides.
+    fn feed(&mut self, input: Input) {
+        log::trace!("{input:?}");
+        self.engine.handle(self.now, input);
+        self.perform_all();
+    }
+
+    fn perform_all(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            log::trace!("{effect:?}");
+            if let Some(answer) = self.perform(effect) {
+                log::trace!("{answer:?}");
+                self.engine.handle(self.now, answer);
+            }
+        }
+    }
+
+    fn wait_and_mark(&mut self) -> std::io::Result<()> {
+        let deadline = self.next_deadline();
+        self.reactor.wait(self.now, deadline)?;
+        self.now = clock::monotonic();
+        self.mark();
+        if deadline.is_some_and(|at| self.now.since(at) > LATE) {
+            // What happened while we were stopped must be known before any deadline is called missed.
+            self.reactor.wait(self.now, Some(self.now))?;
+            self.mark();
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        if self.spawner.has_work() || self.finished.is_some() {
+            return Some(self.now);
+        }
+        [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Only notes who is ready; nothing is handled here.
+    fn mark(&mut self) {
+        for mark in self.reactor.marks().collect::<Vec<_>>() {
+            let found = mark.is_some_and(|mark| match mark.id.kind {
+                Kind::Signals => self.take_signals(),
+                Kind::Listener => self.connections.mark_listener(&mut self.reactor.ready),
+                Kind::Place if mark.id == PIDFILE_PLACE => self.take_pidfile_news(),
+                Kind::Place => self.connections.mark_place(),
+                Kind::Conn => self.connections.mark(mark, &mut self.reactor.ready),
+                Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),
+                Kind::Child => note(&mut self.deaths, mark.id.key, self.children.get(mark.id.key).is_some()),
+                Kind::Verdict => note(&mut self.verdicts, mark.id.key, self.children.get(mark.id.key).is_some()),
+            });
+            self.stale_events += u64::from(!found);
+        }
+    }
+
+    /// Empties the watch, so that its next event is heard, and looks.
+    fn take_pidfile_news(&mut self) -> bool {
+        if let Some(Err(error)) = self.pidfile_place.as_mut().map(PathWatch::lost) {
+            log::error!("watching the pidfile's folder failed: {error}");
+        }
+        self.settings.tell_lost_lock();
+        true
+    }
+
+    fn take_signals(&mut self) -> bool {
+        loop {
+            match self.signals.next() {
+                Ok(Some(arrival)) => self.arrivals.push(arrival),
+                Ok(None) => return true,
+                Err(error) => {
+                    log::error!("reading signals failed: {error}");
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn fire_deadlines(&mut self) {
+        self.engine.handle_timeout(self.now);
+        self.perform_all();
+        while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
+            match alarm {
+                Alarm::Conn(key) => self.conn_overdue(key, stamp),
+                Alarm::Accept => self.accept(),
+                Alarm::Linger => self.check_lingering(),
+                Alarm::Sweep => self.sweep(),
+                Alarm::Logs => self.retry_logs(),
+                Alarm::Rebind => self.rebind(),
+            }
+        }
+        debug_assert!({
+            self.engine.check_invariants();
+            true
+        });
+    }
+
+    fn obey_signals(&mut self) {
+        for arrival in std::mem::take(&mut self.arrivals) {
+            match arrival {
+                Arrival::Terminate(name) => self.shut_down(name),
+                Arrival::Hangup => self.reload(None),
+                Arrival::User1 => {
+                    self.rebind();
+                    self.settings.tell_lost_lock();
+                }
+                Arrival::User2 => self.reopen_logs(),
+                Arrival::Child => {}
+            }
+        }
+        if self.connections.place_lost() {
+            self.rebind();
+        }
+    }
+
+    /// Serves each source that was ready when the round began once, within its budget.
+    fn serve(&mut self) {
+        for _ in 0..self.reactor.ready.len() {
+            let Some(id) = self.reactor.ready.pop() else { return };
+            match id.kind {
+                Kind::Conn => self.serve_conn(id.key),
+                Kind::Output => self.serve_stream(id.key),
+                Kind::Listener => self.accept(),
+                Kind::Signals | Kind::Place | Kind::Child | Kind::Verdict => {
+                    unreachable!("{id:?} is handled when it is marked and never queued")
+                }
+            }
+        }
+    }
+
+    fn arm(&mut self, after: Duration, alarm: Alarm) -> crate::engine::id::Stamp {
+        self.alarms.arm(self.now + after, alarm)
+    }
+}
+
+fn note(list: &mut Vec<Key>, key: Key, exists: bool) -> bool {
+    if exists {
+        list.push(key);
+    }
+    exists
+}
+
+fn source(kind: Kind, key: Key) -> SourceId {
+    SourceId { kind, key }
+}

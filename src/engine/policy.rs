@@ -63,4 +63,102 @@ impl Policy {
             },
         }
     }
+    /// Whether a start that failed without an exit status is to be tried again.
+    pub fn retry_wanted(&self) -> bool {
+        match self.autorestart {
+            Autorestart::Always | Autorestart::Unexpected => true,
+            Autorestart::Never => false,
+        }
+    }
+}
+
+/// How long the shortest wait between two attempts is.
+pub(super) const PACE: Duration = Duration::from_secs(1);
+
+/// The longest wait between two attempts, before the spread is added.
+const BACKOFF_MAX: u32 = 30;
+
+/// The wait before the next attempt when `failures` of them failed in a row: as many seconds, at most thirty, plus up to a
+/// tenth, so that many that fail together do not come back together. `random` is any number.
+pub(super) fn backoff(failures: u32, random: u64) -> Duration {
+    let base = Duration::from_secs(u64::from(failures.clamp(1, BACKOFF_MAX)));
+    base + share(base / 10, (random >> 32) as u32)
+}
+
+/// A fixed delay for the first health check, so that instances of one program are not asked all at once.
+pub(super) fn probe_offset(slot: u32, interval: Duration) -> Duration {
+    const GOLDEN: u32 = 0x9E37_79B9;
+    share(interval.min(Duration::from_secs(1)), slot.wrapping_mul(GOLDEN))
+}
+
+/// `whole` × `numerator` / 2³², so always less than `whole`.
+fn share(whole: Duration, numerator: u32) -> Duration {
+    let nanos = (whole.as_nanos() * u128::from(numerator)) >> 32;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(autorestart: Autorestart, exitcodes: &[u8]) -> Policy {
+        Policy { autorestart, exitcodes: exitcodes.iter().copied().collect(), ..crate::engine::rig::policy() }
+    }
+
+    #[test]
+    fn restart_wanted() {
+        use Autorestart::{Always, Never, Unexpected};
+        let segv = ExitStatus::Signal { number: 11, core: true };
+        let rows = [
+            (Always, ExitStatus::Code(0), true),
+            (Always, ExitStatus::Code(3), true),
+            (Always, segv, true),
+            (Never, ExitStatus::Code(0), false),
+            (Never, ExitStatus::Code(3), false),
+            (Never, segv, false),
+            (Unexpected, ExitStatus::Code(0), false),
+            (Unexpected, ExitStatus::Code(2), false),
+            (Unexpected, ExitStatus::Code(3), true),
+            (Unexpected, segv, true),
+        ];
+        for (autorestart, status, wanted) in rows {
+            assert_eq!(policy(autorestart, &[0, 2]).restart_wanted(status), wanted, "{autorestart:?} {status:?}");
+        }
+    }
+
+    #[test]
+    fn retry_wanted_after_a_start_that_failed_without_an_exit() {
+        let rows = [(Autorestart::Always, true), (Autorestart::Unexpected, true), (Autorestart::Never, false)];
+        for (autorestart, wanted) in rows {
+            assert_eq!(policy(autorestart, &[]).retry_wanted(), wanted, "{autorestart:?}");
+        }
+    }
+
+    #[test]
+    fn backoff_grows_by_a_second_up_to_thirty() {
+        let rows =
+            [(0, 1000), (1, 1000), (2, 2000), (3, 3000), (29, 29_000), (30, 30_000), (31, 30_000), (u32::MAX, 30_000)];
+        for (failures, millis) in rows {
+            assert_eq!(backoff(failures, 0), Duration::from_millis(millis), "{failures}");
+        }
+    }
+
+    #[test]
+    fn backoff_is_spread_by_less_than_a_tenth() {
+        for failures in [1, 7, 30, 99] {
+            let (least, most) = (backoff(failures, 0), backoff(failures, u64::MAX));
+            assert!(most > least + least / 11 && most < least + least / 10, "{failures}: {least:?} to {most:?}");
+        }
+        assert_eq!(backoff(10, 1 << 63), Duration::from_millis(10_500));
+    }
+
+    #[test]
+    fn the_first_check_is_offset_by_less_than_a_second_and_less_than_the_interval() {
+        for slot in [0, 1, 2, 77, 12_345, u32::MAX] {
+            for interval in [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(30)] {
+                assert!(probe_offset(slot, interval) < interval.min(Duration::from_secs(1)));
+            }
+        }
+        assert_ne!(probe_offset(1, PACE), probe_offset(2, PACE));
+    }
 }

@@ -1,1 +1,26 @@
-//! (room to be furnished)
+//! System calls, and every `unsafe` of the house. Turns what the kernel says into types; decides nothing.
+//!
+//! Two backends where the systems differ: Linux's own (pidfd, signalfd, inotify), and with the feature `portable` or on
+//! any other Unix what all of them have (self-pipe, waitid by pid).
+
+pub mod clock;
+pub mod connect;
+pub mod daemonize;
+pub mod descriptor;
+pub mod files;
+pub mod folder;
+pub mod fsuid;
+pub mod guard;
+#[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_inotify.rs")]
+pub mod inotify;
+pub mod kill;
+pub mod limits;
+pub mod lock;
+pub mod log_file;
+pub mod signals;
+pub mod socket;
+pub mod spawn;
+pub mod standard;
+pub mod trusted_folder;
+pub mod user;
+pub mod watch;

@@ -1,1 +1,16 @@
-//! (room to be furnished)
+//! What goes over the control socket: frames, requests, replies. Bytes in, types out, and back.
+//!
+//! Nothing here opens or reads a socket. Everything from outside ends as a value: a request, or a rejection with a
+//! code, never a panic, and never more memory or time than a small multiple of one frame.
+
+pub mod answer;
+pub mod frame;
+mod json;
+pub mod reply;
+pub mod request;
+pub mod text;
+
+pub use answer::{Answer, Row};
+pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
+pub use reply::{ErrorCode, ProcessRow, Reply, RowDetail};
+pub use request::{Envelope, Id, Rejection, Request, StatusQuery, decode};

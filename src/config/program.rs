@@ -1,0 +1,193 @@
+//! `[program:NAME]` turned into its instances; `%(process_num)s` is expanded here, once.
+
+use super::health::Health;
+use super::options::{AUTORESTART, RECONCILE};
+use super::problems::quoted;
+use super::section::Reading;
+use super::streams::Limits;
+use super::{environment, signal, value, words};
+use crate::engine::message::Signal;
+use crate::engine::policy::{Autorestart, Policy};
+use crate::spec::{InstanceSpec, Launch, Reconcile};
+use std::collections::BTreeMap;
+
+/// Words and variables of all instances together take at most so many bytes.
+pub const MAX_EXPANDED: usize = 256 << 20;
+
+/// What is left for further programs.
+pub(super) struct Room {
+    pub(super) instances: u32,
+    pub(super) bytes: usize,
+}
+
+/// Reads a program. Where something is wrong with an instance, those after it are left out.
+pub(super) fn read(section: &mut Reading<'_>, name: &str, room: &mut Room) -> Vec<InstanceSpec> {
+    let numprocs = section.count("numprocs");
+    let program = Program::read(section, name);
+    if numprocs > room.instances {
+        let most = super::options::MAX_INSTANCES;
+        section.error("numprocs", format!("all programs together have more than {most} instances (that is the limit)"));
+        return Vec::new();
+    }
+    room.instances -= numprocs;
+    let mut instances = Vec::new();
+    for slot in 0..numprocs {
+        section.slot = slot;
+        let before = section.problems.errors();
+        instances.extend(program.instance(section, numprocs, room));
+        if section.problems.errors() > before {
+            break;
+        }
+    }
+    warn_same_target(section, &instances);
+    instances
+}
+
+/// What is the same for all instances.
+struct Program<'a> {
+    name: &'a str,
+    policy: Policy,
+    limits: Limits,
+    health: Health,
+    launch: Launch,
+    environment: BTreeMap<String, String>,
+    reconcile: Reconcile,
+}
+
+impl<'a> Program<'a> {
+    fn read(section: &mut Reading<'_>, name: &'a str) -> Program<'a> {
+        let health = Health::read(section);
+        let environment = match section.raw("environment").map(environment::list) {
+            Some(Ok(variables)) => variables,
+            Some(Err(message)) => {
+                section.error("environment", message);
+                BTreeMap::new()
+            }
+            None => BTreeMap::new(),
+        };
+        let launch = launch(section);
+        let reconcile = reconcile(section);
+        let (policy, limits) = (policy(section, &health), Limits::read(section));
+        Program { name, policy, limits, health, launch, environment, reconcile }
+    }
+
+    fn instance(&self, section: &mut Reading<'_>, numprocs: u32, room: &mut Room) -> Option<InstanceSpec> {
+        let (argv, probe) = (argv(section), self.health.target(section));
+        let (stdout, stderr) = self.limits.streams(section);
+        let argv = argv?;
+        let env =
+            self.environment.iter().map(|(name, text)| (name.clone(), value::expand(text, section.slot))).collect();
+        let launch = Launch { argv, env, ..self.launch.clone() };
+        let bytes = footprint(&launch);
+        if bytes > room.bytes {
+            section.error(
+                "numprocs",
+                "commands and environments of all instances together are too large (256 MiB is the limit)".to_owned(),
+            );
+            return None;
+        }
+        room.bytes -= bytes;
+        Some(InstanceSpec {
+            name: instance_name(self.name, section.slot, numprocs),
+            program: self.name.to_owned(),
+            group: String::new(),
+            policy: self.policy.clone(),
+            launch,
+            stdout,
+            stderr,
+            probe,
+            reconcile: self.reconcile,
+        })
+    }
+}
+
+fn instance_name(program: &str, slot: u32, numprocs: u32) -> String {
+    match numprocs {
+        1 => program.to_owned(),
+        _ => format!("{program}:{slot:02}"),
+    }
+}
+
+/// What a start needs in bytes, as far as the text of the configuration decides it.
+pub(crate) fn footprint(launch: &Launch) -> usize {
+    let words: usize = launch.argv.iter().map(|word| word.len() + 32).sum();
+    let variables: usize = launch.env.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+    words + variables
+}
+
+fn argv(section: &mut Reading<'_>) -> Option<Vec<String>> {
+    if !section.has("command") {
+        section.error("command", "is missing (a program and its arguments)".to_owned());
+    }
+    let text = section.text("command")?;
+    match words::split(&text) {
+        Ok(words) if words.first().is_some_and(|program| !program.is_empty()) => return Some(words),
+        Ok(_) => section.error("command", format!("{} names no program (a program and its arguments)", quoted(&text))),
+        Err(wrong) => section.error("command", format!("{} {}", quoted(&text), wrong.message())),
+    }
+    None
+}
+
+fn launch(section: &mut Reading<'_>) -> Launch {
+    Launch {
+        argv: Vec::new(),
+        env: BTreeMap::new(),
+        env_files: section.value("env_file", value::paths).unwrap_or_default(),
+        clean_env: section.flag("clean_env"),
+        directory: section.path("directory"),
+        user: section.value("user", value::user),
+        umask: section.value("umask", value::umask),
+        pdeathsig: section.flag("pdeathsig"),
+        no_new_privs: section.flag("no_new_privs"),
+    }
+}
+
+fn policy(section: &mut Reading<'_>, health: &Health) -> Policy {
+    let autorestart = autorestart(section);
+    if section.gives("exitcodes") && autorestart != Autorestart::Unexpected {
+        section.warn("exitcodes", "decides about restarts only with autorestart = unexpected".to_owned());
+    }
+    Policy {
+        autostart: section.flag("autostart"),
+        autorestart,
+        exitcodes: section.value("exitcodes", value::exit_codes).unwrap_or_default(),
+        start_secs: section.seconds("startsecs"),
+        start_retries: section.count("startretries"),
+        stop_signal: section.value("stopsignal", signal::signal).unwrap_or(Signal::TERM),
+        stop_timeout: section.seconds("stopwaitsecs"),
+        allow_leftover: section.flag("allow_leftover"),
+        health: health.policy.clone(),
+    }
+}
+
+fn autorestart(section: &mut Reading<'_>) -> Autorestart {
+    let word = AUTORESTART[section.choice("autorestart", AUTORESTART)];
+    match (word, value::flag(word)) {
+        ("unexpected", _) => Autorestart::Unexpected,
+        (_, Ok(false)) => Autorestart::Never,
+        _ => Autorestart::Always,
+    }
+}
+
+fn reconcile(section: &mut Reading<'_>) -> Reconcile {
+    match RECONCILE[section.choice("reconcile", RECONCILE)] {
+        "kill" => Reconcile::Kill,
+        "warn" => Reconcile::Warn,
+        "off" => Reconcile::Off,
+        _ => Reconcile::Auto,
+    }
+}
+
+/// Several instances that are all asked at one address say nothing about each.
+fn warn_same_target(section: &mut Reading<'_>, instances: &[InstanceSpec]) {
+    let [first, second, ..] = instances else { return };
+    let shared =
+        matches!(&first.probe, Some(crate::spec::ProbeTarget::Tcp { .. } | crate::spec::ProbeTarget::Http { .. }));
+    if shared && first.probe == second.probe {
+        let option = if section.has("healthcheck_url") { "healthcheck_url" } else { "healthcheck_port" };
+        section.warn(
+            option,
+            "all instances are asked at the same address (%(process_num)s gives each its own)".to_owned(),
+        );
+    }
+}

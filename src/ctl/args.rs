@@ -1,0 +1,283 @@
+//! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
+
+use crate::wire::{Request, StatusQuery};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Thirty years; far from what a clock cannot hold.
+const MAX_TIMEOUT: f64 = 1e9;
+
+/// One line, for usage errors.
+pub const USAGE: &str = "usage: supervicectl [-h] [--version] [-s SOCKET] [--timeout SECS] COMMAND ...";
+
+/// What `--help` prints below the usage line.
+pub const HELP: &str = "
+Controls a running supervice.
+
+commands:
+  status                  Show all processes
+  start NAME              Start a process
+  stop NAME               Stop a process
+  restart NAME [--force]  Stop a process (with SIGKILL) and start it again
+  startgroup GROUP        Start all processes of a group
+  stopgroup GROUP         Stop all processes of a group
+  reload                  Read the configuration again and apply what changed
+
+options:
+  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
+      --timeout SECS      Give up after so many seconds (default: 30)
+      --version           Print the version
+  -h, --help              Print this help
+
+exit status: 0 done, 1 failed or no daemon, 2 wrong usage
+";
+
+/// What is wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Invocation {
+    /// `--help`.
+    Help,
+    /// `--version`.
+    Version,
+    /// No command was given.
+    Nothing,
+    /// A request to a daemon.
+    Order(Order),
+}
+
+/// A request, and to whom.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The socket of the daemon.
+    pub socket: PathBuf,
+    /// For all of it.
+    pub timeout: Duration,
+    /// What to ask.
+    pub request: Request,
+}
+
+/// What is wrong with a command line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UsageError(pub String);
+
+impl From<pico_args::Error> for UsageError {
+    fn from(error: pico_args::Error) -> UsageError {
+        UsageError(error.to_string())
+    }
+}
+
+/// Reads the arguments after the program's name.
+pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
+    let (options, mut free) = split_at_dashes(arguments);
+    let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
+    if options.contains(["-h", "--help"]) {
+        return Ok(Invocation::Help);
+    }
+    if options.contains("--version") {
+        return Ok(Invocation::Version);
+    }
+    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+    let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
+    let force = options.contains("--force");
+    free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
+    let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.split_first() {
+        None => Ok(Invocation::Nothing),
+        Some((command, operands)) => {
+            let request = request(command, operands, force)?;
+            Ok(Invocation::Order(Order { socket, timeout, request }))
+        }
+    }
+}
+
+fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, UsageError> {
+    if force && command != "restart" {
+        return Err(UsageError(format!("--force is for restart, not for {command}")));
+    }
+    let name = || match operands {
+        [name] => Ok((*name).to_owned()),
+        [] => Err(UsageError(format!("{command} needs a name"))),
+        [_, more @ ..] => Err(UsageError(format!("{command} takes one name; too many: {}", more.join(" ")))),
+    };
+    let bare = |request| match operands {
+        [] => Ok(request),
+        more => Err(UsageError(format!("{command} takes no name: {}", more.join(" ")))),
+    };
+    match command {
+        "status" => bare(Request::Status(StatusQuery::default())),
+        "start" => Ok(Request::Start { name: name()? }),
+        "stop" => Ok(Request::Stop { name: name()? }),
+        "restart" => Ok(Request::Restart { name: name()?, force }),
+        "startgroup" => Ok(Request::StartGroup { name: name()? }),
+        "stopgroup" => Ok(Request::StopGroup { name: name()? }),
+        "reload" => bare(Request::Reload),
+        other => Err(UsageError(format!("unknown command: {other}"))),
+    }
+}
+
+/// What follows `--` is no option, whatever it looks like.
+fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let Some(dashes) = arguments.iter().position(|argument| argument == "--") else { return (arguments, Vec::new()) };
+    let free = arguments.split_off(dashes + 1);
+    arguments.truncate(dashes);
+    (arguments, free)
+}
+
+/// `--socket=X`, `-s=X` and `-sX` as `--socket X`.
+fn apart(argument: OsString) -> Vec<OsString> {
+    for (joined, option) in [("--socket=", "--socket"), ("--timeout=", "--timeout"), ("-s=", "-s"), ("-s", "-s")] {
+        match argument.as_bytes().strip_prefix(joined.as_bytes()) {
+            Some(value) if !value.is_empty() || joined.ends_with('=') => {
+                return vec![option.into(), OsString::from_vec(value.to_vec())];
+            }
+            _ => {}
+        }
+    }
+    vec![argument]
+}
+
+/// Of an option given more than once the last one counts.
+fn last(
+    options: &mut pico_args::Arguments,
+    keys: impl Into<pico_args::Keys> + Copy,
+) -> Result<Option<OsString>, UsageError> {
+    let mut value = None;
+    while let Some(next) = options.opt_value_from_os_str(keys, |text| Ok::<_, UsageError>(text.to_owned()))? {
+        value = Some(next);
+    }
+    Ok(value)
+}
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn seconds(text: OsString) -> Result<Duration, UsageError> {
+    let text = word(text)?;
+    let wrong = || UsageError(format!("--timeout: {text:?} is not a number of seconds above 0"));
+    let seconds: f64 = text.trim().parse().map_err(|_| wrong())?;
+    if !(seconds > 0.0 && seconds <= MAX_TIMEOUT) {
+        return Err(wrong());
+    }
+    // What is above zero stays above zero.
+    Ok(Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)))
+}
+
+fn known(argument: OsString) -> Result<OsString, UsageError> {
+    if argument.len() > 1 && argument.as_bytes().starts_with(b"-") {
+        return Err(UsageError(format!("unknown option: {}", argument.to_string_lossy())));
+    }
+    Ok(argument)
+}
+
+fn word(argument: OsString) -> Result<String, UsageError> {
+    argument.into_string().map_err(|raw| UsageError(format!("not UTF-8: {}", raw.to_string_lossy())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Invocation, String> {
+        parse(line.split_whitespace().map(OsString::from).collect()).map_err(|error| error.0)
+    }
+
+    fn order(line: &str) -> Order {
+        match read(line) {
+            Ok(Invocation::Order(order)) => order,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let name = || "web:00".to_owned();
+        for (line, request) in [
+            ("status", Request::Status(StatusQuery::default())),
+            ("start web:00", Request::Start { name: name() }),
+            ("stop web:00", Request::Stop { name: name() }),
+            ("restart web:00", Request::Restart { name: name(), force: false }),
+            ("restart web:00 --force", Request::Restart { name: name(), force: true }),
+            ("restart --force web:00", Request::Restart { name: name(), force: true }),
+            ("startgroup web:00", Request::StartGroup { name: name() }),
+            ("stopgroup web:00", Request::StopGroup { name: name() }),
+            ("reload", Request::Reload),
+        ] {
+            let expected = Order { socket: DEFAULT_SOCKET.into(), timeout: DEFAULT_TIMEOUT, request };
+            assert_eq!(order(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_stand_anywhere_and_in_any_spelling() {
+        for line in [
+            "-s /x --timeout 1.5 stop a",
+            "--socket /x --timeout=1.5 stop a",
+            "stop -s/x a --timeout 1.5",
+            "stop a --socket=/x --timeout 15e-1",
+            "-s=/y --timeout 9 stop a -s /x --timeout 1.5",
+        ] {
+            let expected = Order {
+                socket: "/x".into(),
+                timeout: Duration::from_millis(1500),
+                request: Request::Stop { name: "a".to_owned() },
+            };
+            assert_eq!(order(line), expected, "{line}");
+        }
+        assert_eq!(order("stop -- --help").request, Request::Stop { name: "--help".to_owned() });
+        assert_eq!(order("-- stop -s").request, Request::Stop { name: "-s".to_owned() });
+        assert_eq!(order("stop -").request, Request::Stop { name: "-".to_owned() });
+    }
+
+    #[test]
+    fn help_and_version_win() {
+        for line in ["-h", "--help", "start -h", "--nonsense -h", "--version -h"] {
+            assert_eq!(read(line), Ok(Invocation::Help), "{line}");
+        }
+        assert_eq!(read("--version"), Ok(Invocation::Version));
+        assert_eq!(read("-s /x"), Ok(Invocation::Nothing));
+        assert_eq!(read(""), Ok(Invocation::Nothing));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, error) in [
+            ("explode", "unknown command: explode"),
+            ("start", "start needs a name"),
+            ("start a b c", "start takes one name; too many: b c"),
+            ("status web", "status takes no name: web"),
+            ("reload web", "reload takes no name: web"),
+            ("start a --force", "--force is for restart, not for start"),
+            ("--nonsense status", "unknown option: --nonsense"),
+            ("status -v", "unknown option: -v"),
+            ("status -s", "the '-s' option doesn't have an associated value"),
+            ("--timeout 0 status", "--timeout: \"0\" is not a number of seconds above 0"),
+            ("--timeout -1 status", "--timeout: \"-1\" is not a number of seconds above 0"),
+            ("--timeout nan status", "--timeout: \"nan\" is not a number of seconds above 0"),
+            ("--timeout inf status", "--timeout: \"inf\" is not a number of seconds above 0"),
+            ("--timeout 1e10 status", "--timeout: \"1e10\" is not a number of seconds above 0"),
+            ("--timeout= status", "--timeout: \"\" is not a number of seconds above 0"),
+            ("--timeout ten status", "--timeout: \"ten\" is not a number of seconds above 0"),
+        ] {
+            assert_eq!(read(line), Err(error.to_owned()), "{line}");
+        }
+        let raw = OsString::from_vec(vec![b'w', 0xff]);
+        assert_eq!(parse(vec!["start".into(), raw.clone()]), Err(UsageError("not UTF-8: w\u{fffd}".to_owned())));
+        assert!(parse(vec!["status".into(), "-s".into(), raw]).is_ok());
+    }
+
+    #[test]
+    fn a_timeout_is_never_zero() {
+        assert!(order("--timeout 1e-300 status").timeout > Duration::ZERO);
+    }
+}

@@ -1,0 +1,147 @@
+//! Answers as people read them: the status table, and what a reload did. Only text in, text out.
+
+use crate::wire::text::shown;
+use crate::wire::{Answer, Row};
+
+/// One column of the table: what stands in it, and how wide it is at least.
+struct Column {
+    title: &'static str,
+    width: usize,
+    cell: fn(&Row) -> String,
+}
+
+const NAME: Column = Column { title: "NAME", width: 20, cell: |row| shown(&row.name) };
+const STATE: Column = Column { title: "STATE", width: 10, cell: |row| shown(&row.state) };
+const PID: Column = Column { title: "PID", width: 10, cell: |row| or_dash(row.pid.filter(|pid| *pid != 0)) };
+const UPTIME: Column = Column { title: "UPTIME", width: 12, cell: |row| or_dash(row.uptime.map(clock)) };
+const HEALTH: Column = Column { title: "HEALTH", width: 10, cell: |row| or_dash(row.healthy.map(health)) };
+
+/// The rule below the titles is this long without the optional columns and long names.
+const RULE: usize = 40;
+
+/// The table of a status, as wide as it must be.
+pub fn table(rows: &[Row]) -> String {
+    let uptime = rows.iter().any(|row| row.uptime.is_some()).then_some(UPTIME);
+    let health = rows.iter().any(|row| row.healthy.is_some()).then_some(HEALTH);
+    let optional: Vec<Column> = uptime.into_iter().chain(health).collect();
+    let mut rule = RULE + optional.iter().map(|column| column.width).sum::<usize>();
+    let mut columns: Vec<Column> = [NAME, STATE, PID].into_iter().chain(optional).collect();
+    for column in &mut columns {
+        let widest = rows.iter().map(|row| (column.cell)(row).chars().count()).max().unwrap_or(0);
+        rule += widest.saturating_sub(column.width);
+        column.width = column.width.max(widest);
+    }
+    let mut out = line(&columns, |column| column.title.to_owned());
+    out.push_str(&"-".repeat(rule));
+    out.push('\n');
+    for row in rows {
+        out.push_str(&line(&columns, |column| (column.cell)(row)));
+    }
+    out
+}
+
+fn line(columns: &[Column], cell: impl Fn(&Column) -> String) -> String {
+    let cells: Vec<String> =
+        columns.iter().map(|column| format!("{:<width$}", cell(column), width = column.width)).collect();
+    cells.join(" ") + "\n"
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn health(healthy: bool) -> &'static str {
+    if healthy { "OK" } else { "FAIL" }
+}
+
+/// `H:MM:SS`, below an hour `M:SS`.
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// What a reload changed.
+pub fn reload(answer: &Answer) -> String {
+    let lists =
+        [("Added", &answer.added), ("Removed", &answer.removed), ("Changed (restart to apply)", &answer.changed)];
+    let mut out = String::new();
+    for (title, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+        let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
+        out.push_str(&format!("{title}: {}\n", names.join(", ")));
+    }
+    if out.is_empty() { "No changes detected\n".to_owned() } else { out }
+}
+
+/// A message of the daemon: its line breaks and tabs are kept, everything else that could steer a terminal is not.
+pub fn message(text: &str) -> String {
+    let line = |line: &str| line.split('\t').map(shown).collect::<Vec<_>>().join("\t") + "\n";
+    text.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, state: &str, pid: Option<i64>, uptime: Option<u64>, healthy: Option<bool>) -> Row {
+        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy }
+    }
+
+    #[test]
+    fn the_full_table() {
+        let rows = [
+            row("webapp", "RUNNING", Some(12345), Some(5025), Some(true)),
+            row("worker:00", "STOPPED", None, None, None),
+            row("sick", "UNHEALTHY", Some(7), Some(59), Some(false)),
+        ];
+        let expected = "\
+NAME                 STATE      PID        UPTIME       HEALTH    
+--------------------------------------------------------------
+webapp               RUNNING    12345      1:23:45      OK        
+worker:00            STOPPED    -          -            -         
+sick                 UNHEALTHY  7          0:59         FAIL      
+";
+        assert_eq!(table(&rows), expected);
+    }
+
+    #[test]
+    fn columns_come_and_widths_grow_as_needed() {
+        let bare = "NAME                 STATE      PID       \n----------------------------------------\n";
+        assert_eq!(table(&[]), bare);
+        let long = "a-name-of-thirty-characters:00";
+        let lines = table(&[row(long, "STOPPED", None, None, None)]);
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines[0], format!("NAME{} STATE      PID       ", " ".repeat(26)));
+        assert_eq!(lines[1].len(), 50);
+        assert_eq!(lines[2], format!("{long} STOPPED    -         "));
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let text = table(&[row("a\x1b[31m\nRUNNING", "STOPPED", None, None, None)]);
+        assert!(text.contains("a\\x1b[31m\\nRUNNING") && text.lines().count() == 3, "{text}");
+        assert_eq!(message("one\n\ttwo\x07\n"), "one\n\ttwo\\x07\n");
+    }
+
+    #[test]
+    fn uptimes() {
+        for (seconds, text) in [(0, "0:00"), (59, "0:59"), (60, "1:00"), (3599, "59:59"), (3600, "1:00:00")] {
+            assert_eq!(clock(seconds), text);
+        }
+        assert_eq!(clock(123 * 3600 + 62), "123:01:02");
+        assert!(clock(u64::MAX).ends_with(":15"));
+    }
+
+    #[test]
+    fn a_reload_tells_what_changed() {
+        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let mut answer = Answer::default();
+        assert_eq!(reload(&answer), "No changes detected\n");
+        (answer.added, answer.changed) = (names("a b"), names("c"));
+        assert_eq!(reload(&answer), "Added: a, b\nChanged (restart to apply): c\n");
+        answer.removed = names("d");
+        assert_eq!(reload(&answer), "Added: a, b\nRemoved: d\nChanged (restart to apply): c\n");
+    }
+}

@@ -1,0 +1,249 @@
+//! The order of birth: arguments, configuration, lock, socket, log, children. Whatever fails is told to the person who
+//! typed the command, also when the daemon has left the terminal by then.
+
+use super::children::Children;
+use super::connections::Connections;
+use super::options::{self, Asked, Options};
+use super::orders::{Order, Orders};
+use super::roster::Roster;
+use super::settings::Settings;
+use super::spawner::Spawner;
+use super::streams::Streams;
+use super::{Daemon, PIDFILE_PLACE, vet};
+use crate::engine::Engine;
+use crate::engine::message::Command;
+use crate::engine::timer::TimerQueue;
+use crate::reactor::Reactor;
+use crate::reactor::source::{Kind, SourceId};
+use crate::spec::Config;
+use crate::sys::daemonize::{self, Readiness, Side};
+use crate::sys::lock::PidLock;
+use crate::sys::signals::Signals;
+use crate::sys::spawn::Inherited;
+use crate::sys::{clock, guard, limits, socket, user};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+const DONE: i32 = 0;
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+
+/// The whole life of the program; returns its exit code.
+pub fn main() -> i32 {
+    match options::parse(std::env::args_os().skip(1).collect()) {
+        Ok(Asked::Run(options)) if options.test => check(&options),
+        Ok(Asked::Run(options)) => run(&options),
+        Ok(Asked::Help) => say(options::HELP),
+        Ok(Asked::Version) => say(concat!("supervice ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(text) => {
+            complain(&format!("supervice: {text}\nTry 'supervice --help'."));
+            USAGE
+        }
+    }
+}
+
+/// Logs what is odd in a configuration.
+pub(super) fn log_warnings(config: &Config, path: &Path) {
+    for warning in &config.warnings {
+        log::warn!("{}", warning.render(&path.display().to_string()));
+    }
+}
+
+/// `-t`: every error and every warning, nothing touched.
+fn check(options: &Options) -> i32 {
+    let path = &options.configuration;
+    match vet::load(path) {
+        Ok(config) => {
+            if !config.warnings.is_empty() {
+                complain(&vet::render(&config.warnings, path));
+            }
+            say(&format!("{}: {} instances, no errors\n", path.display(), config.instances.len()))
+        }
+        Err(problems) => {
+            complain(&vet::render(&problems, path));
+            USAGE
+        }
+    }
+}
+
+fn run(options: &Options) -> i32 {
+    if let Err(error) = limits::ensure_stdio() {
+        return refuse(&error.to_string(), FAILED);
+    }
+    let inherited = match Inherited::capture() {
+        Ok(inherited) => inherited,
+        Err(error) => return refuse(&format!("supervice: reading our own limits failed: {error}"), FAILED),
+    };
+    limits::set_umask(0o077);
+    let config = match vet::load(&options.configuration) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&vet::render(&problems, &options.configuration), USAGE),
+    };
+    if options.nodaemon {
+        return match bear(options, &config, inherited) {
+            Ok(mut daemon) => daemon.live(&config),
+            Err(text) => refuse(&format!("supervice: {text}"), FAILED),
+        };
+    }
+    match daemonize::daemonize() {
+        Ok(Side::Launcher(launcher)) => {
+            let (code, text) = launcher.wait();
+            if !text.is_empty() {
+                complain(&text);
+            }
+            code
+        }
+        Ok(Side::Daemon(readiness)) => as_daemon(options, &config, inherited, readiness),
+        Err(error) => refuse(&format!("supervice: becoming a daemon failed: {error}"), FAILED),
+    }
+}
+
+fn as_daemon(options: &Options, config: &Config, inherited: Inherited, readiness: Readiness) -> i32 {
+    match bear(options, config, inherited) {
+        Ok(mut daemon) => match readiness.ready() {
+            Ok(()) => daemon.live(config),
+            Err(error) => {
+                log::error!("leaving the terminal failed: {error}");
+                daemon.end(&[]);
+                FAILED
+            }
+        },
+        Err(text) => {
+            // Whoever typed the command is gone if this fails, and there is nobody else to tell.
+            let _ = readiness.fail(FAILED, &format!("supervice: {text}"));
+            FAILED
+        }
+    }
+}
+
+/// Everything up to the first child: whoever else is at work on this configuration is found here, before any harm.
+fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daemon, String> {
+    let spec = &config.daemon;
+    let signals = Signals::install().map_err(|error| format!("installing signal handlers failed: {error}"))?;
+    let lock = match &spec.pidfile {
+        Some(path) => Some(PidLock::acquire(path).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let bound = match socket::bind(&spec.socket, lock.is_some()) {
+        Ok(bound) => bound,
+        Err(error) => {
+            give_back(lock);
+            return Err(error.to_string());
+        }
+    };
+    let connections = Connections::new(bound);
+    let settings = match Settings::new(options, spec, lock, inherited.umask) {
+        Ok(settings) => settings,
+        Err((text, lock)) => {
+            connections.withdraw();
+            give_back(lock);
+            return Err(text);
+        }
+    };
+    log::info!("supervice {} starting (pid {})", env!("CARGO_PKG_VERSION"), std::process::id());
+    log_warnings(config, &options.configuration);
+    guard_ourselves(config);
+    assemble(options, signals, settings, connections, inherited).map_err(|error| error.to_string())
+}
+
+fn assemble(
+    options: &Options,
+    signals: Signals,
+    settings: Settings,
+    connections: Connections,
+    inherited: Inherited,
+) -> io::Result<Daemon> {
+    let now = clock::monotonic();
+    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX);
+    let mut daemon = Daemon {
+        now,
+        reactor: Reactor::new()?,
+        engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
+        alarms: TimerQueue::default(),
+        roster: Roster::default(),
+        children: Children::default(),
+        streams: Streams::new(inherited.umask),
+        spawner: Spawner::new(inherited, nofile),
+        connections,
+        orders: Orders::default(),
+        signals,
+        settings,
+        pidfile_place: None,
+        config_path: options.configuration.clone(),
+        reloads: VecDeque::new(),
+        reload_under_way: false,
+        closing: false,
+        finished: None,
+        deaths: Vec::new(),
+        verdicts: Vec::new(),
+        arrivals: Vec::new(),
+        sweep_armed: false,
+        linger_armed: false,
+        stale_events: 0,
+    };
+    daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
+    daemon.open_doors()?;
+    let pidfile = daemon.settings.pidfile().map(Path::to_owned);
+    daemon.pidfile_place = pidfile.and_then(|path| daemon.watch_place(&path, PIDFILE_PLACE));
+    Ok(daemon)
+}
+
+fn give_back(lock: Option<PidLock>) {
+    if let Some(Err(error)) = lock.map(PidLock::release) {
+        complain(&format!("supervice: removing the pidfile failed: {error}"));
+    }
+}
+
+/// What a supervisor does for itself; none of it is worth not starting for.
+fn guard_ourselves(config: &Config) {
+    if let Err(error) = limits::raise_nofile() {
+        log::warn!("raising the limit of open files failed: {error}");
+    }
+    match guard::set_subreaper() {
+        Ok(true) => {}
+        Ok(false) => log::debug!("this system knows no subreaper: orphaned grandchildren go to init"),
+        Err(error) => log::warn!("orphaned grandchildren will not be reaped here: {error}"),
+    }
+    if user::is_root()
+        && let Err(error) = guard::set_not_dumpable()
+    {
+        log::warn!("the daemon's memory stays readable for its user: {error}");
+    }
+    let wants = |spec: &&crate::spec::InstanceSpec| spec.launch.pdeathsig;
+    if let Some(first) = config.instances.iter().find(wants) {
+        match guard::pdeathsig_works() {
+            Ok(true) => {}
+            Ok(false) => log::warn!("pdeathsig does not work here: {} would outlive a killed daemon", first.name),
+            Err(error) => log::warn!("whether pdeathsig works cannot be told: {error}"),
+        }
+    }
+}
+
+impl Daemon {
+    /// Starts the programs and turns until the end.
+    fn live(&mut self, config: &Config) -> i32 {
+        self.now = clock::monotonic();
+        let (plan, _) = self.roster.adopt(config, &mut self.engine);
+        self.order(None, Order::Boot, Command::Reload(plan));
+        self.run()
+    }
+}
+
+/// Prints what was asked for; a reader that is gone does not matter.
+fn say(text: &str) -> i32 {
+    use std::io::Write;
+    let _ = io::stdout().write_all(text.as_bytes());
+    DONE
+}
+
+fn refuse(text: &str, code: i32) -> i32 {
+    complain(text);
+    code
+}
+
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}

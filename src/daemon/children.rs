@@ -1,0 +1,143 @@
+//! The only place where pids live: which process is which run, and what is left of its group.
+
+use crate::engine::id::{Key, RunId};
+use crate::engine::message::{ExitStatus, Pid, SpawnError};
+use crate::engine::slots::Slots;
+use crate::engine::time::Instant;
+use crate::sys::spawn::Verdict;
+use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
+
+/// One process we made, from its making until its group is empty.
+#[derive(Debug)]
+pub struct Child {
+    /// The run it is the leader of.
+    pub run: RunId,
+    /// Its pid, which is its process group's id as well.
+    pub pid: Pid,
+    /// Says when it died; signals go through it. `None` where the kernel has none.
+    pub pidfd: Option<OwnedFd>,
+    /// The exec verdict still to come.
+    pub verdict: Option<Verdict>,
+    /// The verdict was bad; told to the engine when the process is reaped.
+    pub failed: Option<SpawnError>,
+    /// The program runs, so its process group exists.
+    pub confirmed: bool,
+    /// Reaped; only its group is left.
+    pub reaped: Option<ExitStatus>,
+    /// When SIGKILL went out.
+    pub killed_at: Option<Instant>,
+    /// When /proc was last asked whether only zombies are left.
+    pub looked_at: Option<Instant>,
+}
+
+impl Child {
+    /// A fresh one, its exec still to come.
+    pub fn new(run: RunId, pid: Pid, pidfd: Option<OwnedFd>, verdict: Verdict) -> Child {
+        Child {
+            run,
+            pid,
+            pidfd,
+            verdict: Some(verdict),
+            failed: None,
+            confirmed: false,
+            reaped: None,
+            killed_at: None,
+            looked_at: None,
+        }
+    }
+}
+
+/// All processes we made.
+#[derive(Debug, Default)]
+pub struct Children {
+    table: Slots<Child>,
+    by_run: HashMap<RunId, Key>,
+    by_pid: HashMap<Pid, Key>,
+    lingering: BTreeSet<Key>,
+    unproven: usize,
+}
+
+impl Children {
+    /// Takes a fresh child.
+    pub fn insert(&mut self, child: Child) -> Key {
+        let (run, pid) = (child.run, child.pid);
+        self.unproven += usize::from(child.verdict.is_some());
+        let key = self.table.insert(child);
+        self.by_run.insert(run, key);
+        self.by_pid.insert(pid, key);
+        key
+    }
+
+    /// The child in this place, if it is still there.
+    pub fn get(&self, key: Key) -> Option<&Child> {
+        self.table.get(key)
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut Child> {
+        self.table.get_mut(key)
+    }
+
+    /// The child that leads this run.
+    pub fn of_run(&self, run: RunId) -> Option<Key> {
+        self.by_run.get(&run).copied()
+    }
+
+    /// The child with this pid, unless it is reaped: the number may be somebody else's by now.
+    pub fn of_pid(&self, pid: Pid) -> Option<Key> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// Hands out the pending verdict, which is then no longer waited for.
+    pub fn take_verdict(&mut self, key: Key) -> Option<Verdict> {
+        let verdict = self.table.get_mut(key)?.verdict.take();
+        self.unproven -= usize::from(verdict.is_some());
+        verdict
+    }
+
+    /// Notes that the leader is reaped; its pid names only a group from now on.
+    pub fn note_reaped(&mut self, key: Key, status: ExitStatus) {
+        if let Some(child) = self.table.get_mut(key) {
+            child.reaped = Some(status);
+            self.by_pid.remove(&child.pid);
+        }
+    }
+
+    /// Keeps a reaped child until its group is empty.
+    pub fn linger(&mut self, key: Key) {
+        self.lingering.insert(key);
+    }
+
+    /// Reaped children with a living group.
+    pub fn lingering(&self) -> Vec<Key> {
+        self.lingering.iter().copied().collect()
+    }
+
+    /// Whether any group outlives its leader.
+    pub fn any_lingering(&self) -> bool {
+        !self.lingering.is_empty()
+    }
+
+    /// Lets go of a child; its descriptors close.
+    pub fn remove(&mut self, key: Key) -> Option<Child> {
+        self.take_verdict(key);
+        let child = self.table.remove(key)?;
+        self.lingering.remove(&key);
+        self.by_run.remove(&child.run);
+        if child.reaped.is_none() {
+            self.by_pid.remove(&child.pid);
+        }
+        Some(child)
+    }
+
+    /// Children whose exec is not confirmed yet.
+    pub fn unproven(&self) -> usize {
+        self.unproven
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+}

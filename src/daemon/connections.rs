@@ -1,0 +1,359 @@
+//! The control socket: accepting, serving, and the bounds on clients that are slow, silent, half-gone or hostile.
+
+use super::{Alarm, Daemon, source};
+use crate::engine::id::{Key, Stamp};
+use crate::engine::message::Input;
+use crate::engine::slots::Slots;
+use crate::engine::time::Duration;
+use crate::reactor::Mark;
+use crate::reactor::conn::{Conn, READ_BUDGET, Step};
+use crate::reactor::ready::{ReadyList, Served};
+use crate::reactor::source::{Kind, SourceId};
+use crate::sys::inotify::PathWatch;
+use crate::sys::socket::{self, BoundSocket};
+use crate::sys::user;
+use crate::wire::reply::{ErrorCode, Reply};
+use mio::Interest;
+use mio::net::{UnixListener, UnixStream};
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+/// One more closes the one idle longest.
+const CONNECTIONS_MAX: usize = 256;
+/// Connections accepted in one turn.
+const ACCEPTS_PER_TURN: usize = 16;
+/// So many connections stay, even idle ones, when descriptors are short.
+const IDLE_KEPT: usize = 8;
+/// Requests answered on one connection in one turn.
+const REQUESTS_PER_TURN: usize = 16;
+/// For the rest of a frame.
+const FRAME_DEADLINE: Duration = Duration::from_secs(10);
+/// For a reply to be read.
+const REPLY_DEADLINE: Duration = Duration::from_secs(30);
+/// Until accepting is tried again when descriptors are short.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Until binding the socket is tried again.
+const REBIND_RETRY: Duration = Duration::from_secs(1);
+
+struct Peer {
+    conn: Conn<UnixStream>,
+    /// Neither root's nor the daemon's user's: gets one answer, DENIED.
+    denied: bool,
+}
+
+/// The listener, where it stands, and everybody who is connected.
+pub(super) struct Connections {
+    table: Slots<Peer>,
+    socket: BoundSocket,
+    listener: Option<UnixListener>,
+    place: Option<PathWatch>,
+    place_lost: bool,
+    listener_queued: bool,
+    accept_armed: bool,
+    rebind_armed: bool,
+    /// Connections closed because there was no room or no progress.
+    pub(super) evicted: u64,
+    scratch: Vec<u8>,
+}
+
+impl Connections {
+    pub(super) fn new(socket: BoundSocket) -> Connections {
+        Connections {
+            table: Slots::default(),
+            socket,
+            listener: None,
+            place: None,
+            place_lost: false,
+            listener_queued: false,
+            accept_armed: false,
+            rebind_armed: false,
+            evicted: 0,
+            scratch: vec![0; READ_BUDGET],
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn mark(&mut self, mark: Mark, ready: &mut ReadyList) -> bool {
+        let Some(peer) = self.table.get_mut(mark.id.key) else { return false };
+        peer.conn.mark(mark.readable, mark.writable, mark.gone);
+        ready.push(mark.id, &mut peer.conn.queued);
+        true
+    }
+
+    pub(super) fn mark_listener(&mut self, ready: &mut ReadyList) -> bool {
+        ready.push(SourceId::single(Kind::Listener), &mut self.listener_queued);
+        true
+    }
+
+    pub(super) fn mark_place(&mut self) -> bool {
+        self.place_lost = true;
+        true
+    }
+
+    /// Whether the socket is gone from where clients look for it.
+    pub(super) fn place_lost(&mut self) -> bool {
+        if !std::mem::take(&mut self.place_lost) {
+            return false;
+        }
+        match self.place.as_mut().map(|place| place.lost()) {
+            Some(Ok(_)) | None => !self.in_place(),
+            Some(Err(error)) => {
+                log::error!("watching the socket's folder failed: {error}");
+                !self.in_place()
+            }
+        }
+    }
+
+    /// Whether clients find our socket where they look for it. One that cannot be looked at is taken as there.
+    fn in_place(&self) -> bool {
+        self.socket.is_in_place().unwrap_or(true)
+    }
+
+    /// Takes back a socket that nobody has been served on.
+    pub(super) fn withdraw(&self) {
+        if let Err(error) = self.socket.remove_if_ours() {
+            log::warn!("removing the socket {} failed: {error}", self.socket.path().display());
+        }
+    }
+
+    /// The connection to make room with: the one idle longest, without an order under way if there is such a one.
+    fn idlest(&self) -> Option<Key> {
+        let rank = |peer: &Peer| (peer.conn.ticket.is_some(), peer.conn.active);
+        self.table.iter().min_by_key(|(_, peer)| rank(peer)).map(|(key, _)| key)
+    }
+}
+
+impl Daemon {
+    /// Starts to listen on the bound socket.
+    pub(super) fn open_doors(&mut self) -> io::Result<()> {
+        let mut listener = UnixListener::from_std(self.connections.socket.listener.try_clone()?);
+        self.reactor.register(&mut listener, SourceId::single(Kind::Listener), Interest::READABLE)?;
+        self.connections.listener = Some(listener);
+        let path = self.connections.socket.path().to_owned();
+        self.connections.place = self.watch_place(&path, SourceId::single(Kind::Place));
+        // A client may have connected between bind and registration.
+        self.connections.mark_listener(&mut self.reactor.ready);
+        Ok(())
+    }
+
+    /// Stops listening and removes the socket, if it is still ours.
+    pub(super) fn close_doors(&mut self) {
+        if let Some(mut listener) = self.connections.listener.take() {
+            self.reactor.deregister(&mut listener);
+        }
+        if let Some(place) = self.connections.place.take() {
+            self.reactor.forget(place.as_raw_fd());
+        }
+        self.connections.withdraw();
+    }
+
+    pub(super) fn accept(&mut self) {
+        self.connections.listener_queued = false;
+        self.connections.accept_armed = false;
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.connections.listener else { return };
+            match listener.accept() {
+                Ok((stream, _)) => self.welcome(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return self.no_room(&error),
+            }
+        }
+        self.connections.mark_listener(&mut self.reactor.ready);
+    }
+
+    pub(super) fn serve_conn(&mut self, key: Key) {
+        for _ in 0..REQUESTS_PER_TURN {
+            let Connections { table, scratch, .. } = &mut self.connections;
+            let Some(peer) = table.get_mut(key) else { return };
+            peer.conn.queued = false;
+            match peer.conn.serve(self.now, scratch) {
+                Step::Frame(frame) => {
+                    peer.conn.wait = None;
+                    self.on_frame(key, &frame);
+                }
+                Step::TooLarge(error) => {
+                    peer.conn.close_after_send();
+                    self.answer_conn(key, &Reply::error(ErrorCode::MessageTooLarge, error.to_string(), None), None);
+                }
+                Step::Rest(Served::Dry) => return self.watch_debt(key),
+                Step::Rest(Served::More) => break,
+                Step::Rest(Served::Closed) => return self.close_conn(key),
+            }
+        }
+        self.requeue(key);
+    }
+
+    /// A deadline of a connection is over; one that was met in the meantime is forgotten.
+    pub(super) fn conn_overdue(&mut self, key: Key, stamp: Stamp) {
+        if self.connections.table.get(key).is_some_and(|peer| peer.conn.wait == Some(stamp)) {
+            self.connections.evicted += 1;
+            self.close_conn(key);
+        }
+    }
+
+    /// Sends a reply on a connection that may have left in the meantime.
+    pub(super) fn answer_conn(&mut self, key: Key, reply: &Reply, id: Option<&crate::wire::request::Id>) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.answer(|out| reply.encode_bounded(id, out));
+        self.requeue(key);
+    }
+
+    pub(super) fn note_ticket(&mut self, key: Key, ticket: crate::engine::id::Ticket) {
+        if let Some(peer) = self.connections.table.get_mut(key) {
+            peer.conn.ticket = Some(ticket);
+        }
+    }
+
+    /// Whether the peer on this connection may order nothing.
+    pub(super) fn is_denied(&mut self, key: Key) -> bool {
+        let Some(peer) = self.connections.table.get_mut(key) else { return true };
+        if peer.denied {
+            peer.conn.close_after_send();
+        }
+        peer.denied
+    }
+
+    /// Bytes that clients have still to take.
+    pub(super) fn any_unsent(&self) -> bool {
+        self.connections.table.iter().any(|(_, peer)| peer.conn.unsent() > 0)
+    }
+
+    /// Closes every connection; both directions are shut down first, because a child may hold a copy.
+    pub(super) fn close_all(&mut self) {
+        let keys: Vec<Key> = self.connections.table.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.close_conn(key);
+        }
+    }
+
+    /// Binds the socket anew where it is gone from its place.
+    pub(super) fn rebind(&mut self) {
+        self.connections.rebind_armed = false;
+        if self.closing || self.connections.in_place() {
+            return;
+        }
+        let path = self.connections.socket.path().to_owned();
+        match socket::bind(&path, self.settings.has_lock()) {
+            Ok(bound) => {
+                if let Some(mut old) = self.connections.listener.take() {
+                    self.reactor.deregister(&mut old);
+                }
+                self.connections.socket = bound;
+                match self.open_doors() {
+                    Ok(()) => log::warn!("the socket {} was gone; bound again", path.display()),
+                    Err(error) => log::error!("listening on {} again failed: {error}", path.display()),
+                }
+            }
+            Err(error) => {
+                log::error!("the socket {} is gone and cannot be bound again: {error}", path.display());
+                self.connections.rebind_armed = true;
+                self.arm(REBIND_RETRY, Alarm::Rebind);
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: UnixStream) {
+        if self.connections.len() >= CONNECTIONS_MAX {
+            self.evict();
+        }
+        let denied = is_stranger(&stream);
+        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), denied });
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.reactor.register(peer.conn.stream_mut(), source(Kind::Conn, key), both) {
+            log::error!("watching a control connection failed: {error}");
+            self.connections.table.remove(key);
+            return;
+        }
+        self.requeue(key);
+    }
+
+    /// Out of descriptors: an idle connection makes room, else accepting is tried again soon. The clients wait in the
+    /// kernel's queue; no new event would tell of them.
+    fn no_room(&mut self, error: &io::Error) {
+        if self.connections.len() > IDLE_KEPT {
+            self.evict();
+            self.connections.mark_listener(&mut self.reactor.ready);
+        } else if !self.connections.accept_armed {
+            log::debug!("accepting a control connection failed: {error}");
+            self.connections.accept_armed = true;
+            self.arm(ACCEPT_RETRY, Alarm::Accept);
+        }
+    }
+
+    fn evict(&mut self) {
+        if let Some(key) = self.connections.idlest() {
+            self.connections.evicted += 1;
+            self.close_conn(key);
+        }
+    }
+
+    fn requeue(&mut self, key: Key) {
+        if let Some(peer) = self.connections.table.get_mut(key) {
+            self.reactor.ready.push(source(Kind::Conn, key), &mut peer.conn.queued);
+        }
+    }
+
+    /// Arms the deadline of a connection that owes something and has none.
+    fn watch_debt(&mut self, key: Key) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        if !peer.conn.owes() {
+            peer.conn.wait = None;
+        } else if peer.conn.wait.is_none() {
+            let patience = if peer.conn.unsent() > 0 { REPLY_DEADLINE } else { FRAME_DEADLINE };
+            peer.conn.wait = Some(self.alarms.arm(self.now + patience, Alarm::Conn(key)));
+        }
+    }
+
+    fn close_conn(&mut self, key: Key) {
+        let Some(mut peer) = self.connections.table.remove(key) else { return };
+        self.reactor.deregister(peer.conn.stream_mut());
+        // Fails when the peer is gone already, which is what is wanted.
+        let _ = peer.conn.stream_mut().shutdown(Shutdown::Both);
+        if let Some(ticket) = peer.conn.ticket {
+            self.orders.desert(ticket);
+            self.feed(Input::Withdrawn { ticket });
+        }
+    }
+
+    /// Watches the place of a file of ours. Without a watch its loss is only noticed on SIGUSR1.
+    pub(super) fn watch_place(&self, path: &Path, id: SourceId) -> Option<PathWatch> {
+        let place = match PathWatch::new(path) {
+            Ok(place) => place,
+            Err(error) if error.kind() == ErrorKind::Unsupported => return None,
+            Err(error) => {
+                log::warn!("{} cannot be watched (SIGUSR1 makes the daemon look): {error}", path.display());
+                return None;
+            }
+        };
+        match self.reactor.watch(place.as_raw_fd(), id) {
+            Ok(()) => Some(place),
+            Err(error) => {
+                log::warn!("{} cannot be watched (SIGUSR1 makes the daemon look): {error}", path.display());
+                None
+            }
+        }
+    }
+}
+
+/// Only root and the daemon's own user may order anything; whoever cannot be told is a stranger.
+fn is_stranger(stream: &UnixStream) -> bool {
+    match socket::peer_credentials(stream) {
+        Ok(peer) if peer.uid == 0 || peer.uid == user::effective_uid() => false,
+        Ok(peer) => {
+            log::warn!("denied a control connection of uid {} (pid {})", peer.uid, peer.pid.unwrap_or(0));
+            true
+        }
+        Err(error) => {
+            log::warn!("denied a control connection that shows no credentials: {error}");
+            true
+        }
+    }
+}

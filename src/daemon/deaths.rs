@@ -1,0 +1,232 @@
+//! Deaths and exec verdicts: what the kernel says of our processes, told to the engine in an order it need not doubt.
+//!
+//! A child's verdict is always told before its death: a dead child's verdict is complete, so the two never race.
+
+use super::children::Child;
+use super::{Alarm, Daemon};
+use crate::engine::id::{Key, RunId};
+use crate::engine::message::{ExitStatus, Input, Pid, SpawnError};
+use crate::engine::time::Duration;
+use crate::sys::kill::{self, GroupState};
+use crate::sys::signals::Arrival;
+use crate::sys::spawn::{self, Verdict, VerdictRead};
+use crate::sys::watch::{self, Reap};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// How often a group that outlives its leader is asked whether it is empty.
+const LINGER_EVERY: Duration = Duration::from_millis(50);
+/// How long after SIGKILL /proc is asked whether only zombies are left, and how often.
+const ZOMBIES_AFTER: Duration = Duration::from_secs(1);
+/// At most so often all children are asked for unknown ones.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+impl Daemon {
+    /// Step 3 of the turn: the dead, then the verdicts of the living.
+    pub(super) fn hear_deaths(&mut self) {
+        if self.arrivals.contains(&Arrival::Child) {
+            self.on_child_signal();
+        }
+        for key in std::mem::take(&mut self.deaths) {
+            self.try_reap(key);
+        }
+        for key in std::mem::take(&mut self.verdicts) {
+            self.hear_verdict(key);
+        }
+    }
+
+    /// Asks all groups that outlive their leader; comes back as long as there are any.
+    pub(super) fn check_lingering(&mut self) {
+        self.linger_armed = false;
+        for key in self.children.lingering() {
+            if let Some(run) = self.emptied(key) {
+                self.children.remove(key);
+                self.feed(Input::GroupEmpty { run });
+            }
+        }
+        if self.children.any_lingering() && !self.linger_armed {
+            self.linger_armed = true;
+            self.arm(LINGER_EVERY, Alarm::Linger);
+        }
+    }
+
+    /// Reaps what nobody else hears of: orphans that fell to us, and children without a pidfd.
+    pub(super) fn sweep(&mut self) {
+        self.sweep_armed = false;
+        loop {
+            match watch::next_dead() {
+                Ok(Some(pid)) => self.bury(pid),
+                Ok(None) => return,
+                Err(error) => {
+                    log::error!("looking for dead children failed: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_child_signal(&mut self) {
+        if cfg!(feature = "portable") || !cfg!(target_os = "linux") {
+            self.sweep();
+        } else if !self.sweep_armed {
+            self.sweep_armed = true;
+            self.arm(SWEEP_EVERY, Alarm::Sweep);
+        }
+        if self.children.any_lingering() {
+            self.check_lingering();
+        }
+    }
+
+    fn bury(&mut self, pid: Pid) {
+        match self.children.of_pid(pid) {
+            Some(key) => self.try_reap(key),
+            None => {
+                if let Err(error) = watch::reap(pid, None) {
+                    log::error!("reaping process {pid} failed: {error}");
+                }
+            }
+        }
+    }
+
+    fn try_reap(&mut self, key: Key) {
+        let Some(child) = self.children.get(key).filter(|child| child.reaped.is_none()) else { return };
+        match watch::reap(child.pid, child.pidfd.as_ref()) {
+            Ok(Reap::Ended(status)) => self.on_death(key, status),
+            Ok(Reap::Dry) => {}
+            Ok(Reap::Unknown) => {
+                // Somebody else took its exit status, so the worst is assumed of it.
+                log::error!("process {} ended, but its exit status is lost", child.pid);
+                self.on_death(key, ExitStatus::Code(255));
+            }
+            Err(error) => log::error!("reaping process {} failed: {error}", child.pid),
+        }
+    }
+
+    fn on_death(&mut self, key: Key, status: ExitStatus) {
+        self.settle_verdict(key);
+        let Some(child) = self.children.get(key) else { return };
+        let (run, failed) = (child.run, child.failed);
+        if let Some(fd) = child.pidfd.as_ref() {
+            self.reactor.forget(fd.as_raw_fd());
+        }
+        match failed {
+            Some(error) => {
+                self.children.remove(key);
+                self.feed(Input::SpawnFailed { run, error });
+            }
+            None => self.on_exit(key, run, status),
+        }
+    }
+
+    fn on_exit(&mut self, key: Key, run: RunId, status: ExitStatus) {
+        let leftovers = self.children.get(key).is_some_and(has_members);
+        self.children.note_reaped(key, status);
+        self.feed(Input::Exited { run, status, leftovers });
+        // A group that the engine does not wait for (allow_leftover) is nobody's business any more.
+        let awaited = self.engine.instance(run.instance).and_then(|instance| instance.run());
+        if leftovers && awaited.is_some_and(|current| current.id == run) {
+            self.children.linger(key);
+            if !self.linger_armed {
+                self.linger_armed = true;
+                self.arm(LINGER_EVERY, Alarm::Linger);
+            }
+        } else {
+            self.children.remove(key);
+        }
+    }
+
+    /// The verdict pipe spoke while the child lives, or says it is about to die.
+    fn hear_verdict(&mut self, key: Key) {
+        let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
+        match read(verdict) {
+            VerdictRead::Pending => {}
+            VerdictRead::ExecOk => {
+                self.drop_verdict(key);
+                self.confirm(key);
+            }
+            VerdictRead::Failed(error) => {
+                // Its death follows at once and is what the engine waits for.
+                self.note_failure(key, error);
+            }
+        }
+    }
+
+    fn settle_verdict(&mut self, key: Key) {
+        let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
+        match read(verdict) {
+            VerdictRead::Failed(error) => self.note_failure(key, error),
+            VerdictRead::ExecOk | VerdictRead::Pending => {
+                self.drop_verdict(key);
+                self.confirm(key);
+            }
+        }
+    }
+
+    fn drop_verdict(&mut self, key: Key) -> Option<Verdict> {
+        let verdict = self.children.take_verdict(key)?;
+        self.reactor.forget(verdict.as_raw_fd());
+        Some(verdict)
+    }
+
+    fn confirm(&mut self, key: Key) {
+        if let Some(child) = self.children.get_mut(key) {
+            child.confirmed = true;
+            let run = child.run;
+            self.feed(Input::ExecOk { run });
+        }
+    }
+
+    /// Keeps what the verdict said, and in words on which path, for the log and for whoever asks.
+    fn note_failure(&mut self, key: Key, error: SpawnError) {
+        let candidate = self.drop_verdict(key).and_then(|verdict| verdict.candidate());
+        let Some(child) = self.children.get_mut(key) else { return };
+        child.failed = Some(error);
+        if let Some(entry) = self.roster.entry_mut(child.run.instance) {
+            let subject = entry.plan.as_ref().map(|plan| plan.subject(&error, candidate)).unwrap_or_default();
+            entry.fault = Some(spawn::describe(&error, &subject));
+        }
+    }
+
+    /// The run of a lingering child whose group is empty now.
+    fn emptied(&mut self, key: Key) -> Option<RunId> {
+        let now = self.now;
+        let child = self.children.get_mut(key)?;
+        if !has_members(child) {
+            return Some(child.run);
+        }
+        let due = child.killed_at.is_some_and(|at| now.since(at) >= ZOMBIES_AFTER)
+            && child.looked_at.is_none_or(|at| now.since(at) >= ZOMBIES_AFTER);
+        if !due {
+            return None;
+        }
+        child.looked_at = Some(now);
+        match kill::group_only_zombies(child.pid) {
+            Ok(Some(true)) => {
+                let (run, pid) = (child.run, child.pid);
+                let name = self.roster.name(run.instance);
+                log::warn!("{name}: only zombies that their parent does not reap are left in process group {pid}");
+                Some(run)
+            }
+            // Without /proc nobody can tell; the group counts as alive.
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+fn read(verdict: &mut Verdict) -> VerdictRead {
+    verdict.read().unwrap_or_else(|error| {
+        log::error!("reading an exec verdict failed: {error}");
+        VerdictRead::Pending
+    })
+}
+
+fn has_members(child: &Child) -> bool {
+    let pidfd: Option<&OwnedFd> = child.pidfd.as_ref();
+    match kill::group_state(child.pid, pidfd) {
+        Ok(GroupState::Empty) => false,
+        Ok(GroupState::Members) => true,
+        Err(error) => {
+            log::error!("asking for process group {} failed: {error}", child.pid);
+            true
+        }
+    }
+}

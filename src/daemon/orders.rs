@@ -1,0 +1,171 @@
+//! Orders under way: which ticket belongs to whom, and the words of the answer.
+
+use super::report;
+use super::roster::{Changes, Roster};
+use crate::engine::id::{Key, Ticket};
+use crate::engine::message::{Failure, Outcome, State};
+use crate::wire::reply::{ErrorCode, Reply};
+use crate::wire::request::Id;
+use std::collections::HashMap;
+
+/// What was ordered, by the name it was ordered under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// `start NAME`.
+    Start(String),
+    /// `stop NAME`.
+    Stop(String),
+    /// `restart NAME`.
+    Restart(String),
+    /// `startgroup GROUP`.
+    StartGroup(String),
+    /// `stopgroup GROUP`.
+    StopGroup(String),
+    /// `reload` or SIGHUP, with what it changed.
+    Reload(Changes),
+    /// The first start of everything.
+    Boot,
+    /// The end of everything.
+    Shutdown,
+}
+
+/// The client that waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asker {
+    /// Its connection.
+    pub conn: Key,
+    /// What the answer carries back.
+    pub id: Option<Id>,
+}
+
+/// One order under way.
+#[derive(Debug)]
+pub struct Pending {
+    /// What was ordered.
+    pub order: Order,
+    /// `None`: a signal or the daemon itself.
+    pub asker: Option<Asker>,
+}
+
+/// All orders under way.
+#[derive(Debug, Default)]
+pub struct Orders {
+    last: u64,
+    pending: HashMap<Ticket, Pending>,
+}
+
+impl Orders {
+    /// Makes a ticket for an order.
+    pub fn open(&mut self, order: Order, asker: Option<Asker>) -> Ticket {
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.pending.insert(ticket, Pending { order, asker });
+        ticket
+    }
+
+    /// Takes the order that was answered.
+    pub fn close(&mut self, ticket: Ticket) -> Option<Pending> {
+        self.pending.remove(&ticket)
+    }
+
+    /// Nobody waits for the answer any more; what it did is still told to the log.
+    pub fn desert(&mut self, ticket: Ticket) {
+        if let Some(pending) = self.pending.get_mut(&ticket) {
+            pending.asker = None;
+        }
+    }
+}
+
+/// The answer to an order, as the protocol words it.
+pub fn reply(order: &Order, outcome: &Outcome, roster: &Roster) -> Reply {
+    match outcome {
+        Outcome::Superseded => Reply::error(ErrorCode::Superseded, superseded(order), None),
+        Outcome::ShuttingDown => Reply::error(ErrorCode::ShuttingDown, "The daemon is shutting down", None),
+        Outcome::Done => done(order),
+        Outcome::AlreadyUp => already_up(order),
+        Outcome::Failed(failures) => failed(order, failures, roster),
+    }
+}
+
+fn done(order: &Order) -> Reply {
+    match order {
+        Order::Start(name) => Reply::ok(format!("Started {name}")),
+        Order::Stop(name) => Reply::ok(format!("Stopped {name}")),
+        Order::Restart(name) => Reply::ok(format!("Restarted {name}")),
+        Order::StartGroup(name) => Reply::ok(format!("Started group {name}")),
+        Order::StopGroup(name) => Reply::ok(format!("Stopped group {name}")),
+        Order::Reload(changes) => {
+            let Changes { added, removed, changed } = changes.clone();
+            Reply::reload(added, removed, changed)
+        }
+        Order::Boot => Reply::ok("Started"),
+        Order::Shutdown => Reply::ok("Stopped"),
+    }
+}
+
+fn already_up(order: &Order) -> Reply {
+    match order {
+        Order::Start(name) => Reply::ok(format!("{name} is already running")),
+        other => done(other),
+    }
+}
+
+fn superseded(order: &Order) -> String {
+    let (verb, name) = match order {
+        Order::Start(name) => ("start", name.as_str()),
+        Order::Stop(name) => ("stop", name.as_str()),
+        Order::Restart(name) => ("restart", name.as_str()),
+        Order::StartGroup(name) => ("startgroup", name.as_str()),
+        Order::StopGroup(name) => ("stopgroup", name.as_str()),
+        Order::Reload(_) => ("reload", ""),
+        Order::Boot | Order::Shutdown => ("order", ""),
+    };
+    format!("{verb} {name}: a later request overtook this one")
+}
+
+fn failed(order: &Order, failures: &[Failure], roster: &Roster) -> Reply {
+    let names = || failures.iter().map(|failure| roster.name(failure.instance)).collect::<Vec<_>>().join(", ");
+    let code = ErrorCode::Failed;
+    match order {
+        Order::Start(name) | Order::Stop(name) | Order::Restart(name) => match failures.first() {
+            Some(failure) => single_failure(name, failure, roster),
+            None => Reply::error(ErrorCode::InternalError, "an order failed for nobody", None),
+        },
+        Order::StartGroup(name) => {
+            Reply::error(code, format!("Started group {name}, but failed for: {}", names()), reasons(failures, roster))
+        }
+        Order::StopGroup(name) => {
+            Reply::error(code, format!("Stopped group {name}, but failed for: {}", names()), reasons(failures, roster))
+        }
+        Order::Reload(_) | Order::Boot | Order::Shutdown => {
+            Reply::error(code, format!("Reload took effect, but these did not stop: {}", names()), None)
+        }
+    }
+}
+
+fn single_failure(name: &str, failure: &Failure, roster: &Roster) -> Reply {
+    if failure.superseded {
+        return Reply::error(ErrorCode::Superseded, format!("{name}: a later request overtook this one"), None);
+    }
+    let state = failure.state;
+    let message = match state {
+        State::Fatal => format!("{name} failed to start (state: {state})"),
+        State::Stopping => format!("{name} did not stop (state: {state})"),
+        _ => format!("{name} did not reach RUNNING (state: {state})"),
+    };
+    let reason = failure.cause.map(|cause| report::cause_text(cause, failure.instance, roster));
+    Reply::error(ErrorCode::Failed, &message, reason)
+}
+
+/// One reason for each failed member that has one.
+fn reasons(failures: &[Failure], roster: &Roster) -> Option<String> {
+    let texts: Vec<String> = failures
+        .iter()
+        .filter_map(|failure| {
+            let cause = failure.cause?;
+            let text = report::cause_text(cause, failure.instance, roster);
+            Some(format!("{}: {text}", roster.name(failure.instance)))
+        })
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}

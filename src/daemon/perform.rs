@@ -1,0 +1,71 @@
+//! Effect to deed, one match. The only deed that is answered in the same breath is a spawn.
+
+use super::Daemon;
+use super::{orders, report};
+use crate::engine::id::{RunId, Ticket};
+use crate::engine::message::{Effect, Event, Input, Outcome, Signal};
+use crate::sys::kill::{self, KillError};
+use crate::sys::signals;
+
+impl Daemon {
+    /// Does what the engine decided.
+    pub(super) fn perform(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Spawn { run } => return self.launch(run),
+            Effect::CancelSpawn { run } => self.spawner.cancel(run),
+            Effect::Signal { run, signal } => self.signal(run, signal),
+            // No instance has health checks in the engine's policy, so none is ever asked for.
+            Effect::StartProbe { probe } | Effect::CancelProbe { probe } => log::error!("{probe:?} cannot be asked"),
+            Effect::Reply { ticket, outcome } => self.reply(ticket, &outcome),
+            Effect::Publish(event) => self.publish(&event),
+            Effect::Forget { instance } => self.roster.forget(instance),
+            Effect::Finished { survivors } => self.finished = Some(survivors),
+        }
+        None
+    }
+
+    fn publish(&mut self, event: &Event) {
+        if let Some((level, text)) = report::line(event, &self.roster) {
+            log::log!(level, "{text}");
+        }
+    }
+
+    /// Signals the group of a run; before its exec is confirmed the group may not exist, and the leader is signalled.
+    fn signal(&mut self, run: RunId, signal: Signal) {
+        let now = self.now;
+        let Some(child) = self.children.of_run(run).and_then(|key| self.children.get_mut(key)) else { return };
+        let (pid, pidfd) = (child.pid, child.pidfd.as_ref());
+        let sent = if child.confirmed {
+            kill::signal_group(pid, pidfd, signal)
+        } else {
+            kill::signal_process(pid, pidfd, signal)
+        };
+        if signal == Signal::KILL {
+            child.killed_at = Some(now);
+        } else if child.confirmed {
+            // A stopped process hears nothing but SIGKILL and this.
+            if let Err(error) = kill::signal_group(pid, pidfd, signals::CONTINUE) {
+                log::debug!("SIGCONT to process group {pid} failed: {error}");
+            }
+        }
+        match sent {
+            Ok(()) => {}
+            // It died a moment ago; its death is on the way.
+            Err(KillError::Gone) => {}
+            Err(error) => {
+                log::error!("{}: signal {} to {pid} failed: {error}", self.roster.name(run.instance), signal.0)
+            }
+        }
+    }
+
+    fn reply(&mut self, ticket: Ticket, outcome: &Outcome) {
+        let Some(pending) = self.orders.close(ticket) else { return };
+        let reply = orders::reply(&pending.order, outcome, &self.roster);
+        if let Some(asker) = &pending.asker {
+            self.answer_conn(asker.conn, &reply, asker.id.as_ref());
+        }
+        if let orders::Order::Reload(changes) = pending.order {
+            self.reload_done(&changes, outcome);
+        }
+    }
+}

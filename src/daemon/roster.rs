@@ -1,0 +1,166 @@
+//! Names and groups to ids, and the specs behind them. The engine knows none of these.
+
+use crate::engine::Engine;
+use crate::engine::id::InstanceId;
+use crate::engine::message::Plan as EnginePlan;
+use crate::engine::policy::Policy;
+use crate::spec::{Config, GroupSpec, InstanceSpec};
+use crate::sys::spawn::Plan as SpawnPlan;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+/// What is known of one instance outside the engine.
+#[derive(Debug)]
+pub struct Entry {
+    /// What its next start uses.
+    pub spec: Rc<InstanceSpec>,
+    /// The prepared exec of `spec`, made at the first start.
+    pub plan: Option<Rc<SpawnPlan>>,
+    /// What went wrong with its last start, with the path it went wrong on.
+    pub fault: Option<String>,
+    /// A reload dropped it; it is known by its id only until it is down.
+    pub leaving: bool,
+}
+
+/// Who is who.
+#[derive(Debug, Default)]
+pub struct Roster {
+    entries: HashMap<InstanceId, Entry>,
+    by_name: HashMap<String, InstanceId>,
+    order: Vec<InstanceId>,
+    groups: BTreeMap<String, Vec<InstanceId>>,
+}
+
+/// What a reload changed, in names, each list sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New instances.
+    pub added: Vec<String>,
+    /// Instances that stop and go.
+    pub removed: Vec<String>,
+    /// Instances with another spec.
+    pub changed: Vec<String>,
+}
+
+impl Roster {
+    /// The entry of an instance, also while it is leaving.
+    pub fn entry(&self, id: InstanceId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// The same, to change it.
+    pub fn entry_mut(&mut self, id: InstanceId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    /// The name of an instance; of one that is forgotten, a word that says so.
+    pub fn name(&self, id: InstanceId) -> &str {
+        self.entries.get(&id).map_or("(forgotten)", |entry| entry.spec.name.as_str())
+    }
+
+    /// The instance of this name; one that is leaving has none.
+    pub fn by_name(&self, name: &str) -> Option<InstanceId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The members of a group, in the order of the file.
+    pub fn group(&self, name: &str) -> Option<&[InstanceId]> {
+        self.groups.get(name).map(Vec::as_slice)
+    }
+
+    /// All instances in the order of the file; those that are leaving come last.
+    pub fn in_order(&self) -> &[InstanceId] {
+        &self.order
+    }
+
+    /// Takes on a new configuration: what the engine has to do, and the same in names.
+    pub fn adopt(&mut self, config: &Config, engine: &mut Engine) -> (EnginePlan, Changes) {
+        let (mut plan, mut changes) = (EnginePlan::default(), Changes::default());
+        self.dismiss_all_but(&config.instances, &mut plan, &mut changes);
+        let mut order = Vec::with_capacity(config.instances.len());
+        for spec in &config.instances {
+            order.push(match self.by_name(&spec.name) {
+                Some(id) => self.update(id, spec, &mut plan, &mut changes),
+                None => self.enrol(spec, engine, &mut plan, &mut changes),
+            });
+        }
+        order.extend(self.order.iter().filter(|id| self.entries.get(id).is_some_and(|entry| entry.leaving)));
+        self.order = order;
+        self.regroup(&config.groups);
+        for list in [&mut changes.added, &mut changes.removed, &mut changes.changed] {
+            list.sort();
+        }
+        (plan, changes)
+    }
+
+    /// Drops what is known of an instance that the engine let go.
+    pub fn forget(&mut self, id: InstanceId) {
+        self.entries.remove(&id);
+        self.order.retain(|&other| other != id);
+    }
+
+    fn dismiss_all_but(&mut self, kept: &[InstanceSpec], plan: &mut EnginePlan, changes: &mut Changes) {
+        let kept: HashSet<&str> = kept.iter().map(|spec| spec.name.as_str()).collect();
+        for &id in &self.order {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if !entry.leaving && !kept.contains(entry.spec.name.as_str()) {
+                entry.leaving = true;
+                self.by_name.remove(&entry.spec.name);
+                plan.removed.push(id);
+                changes.removed.push(entry.spec.name.clone());
+            }
+        }
+    }
+
+    fn update(
+        &mut self,
+        id: InstanceId,
+        spec: &InstanceSpec,
+        plan: &mut EnginePlan,
+        changes: &mut Changes,
+    ) -> InstanceId {
+        if let Some(entry) = self.entries.get_mut(&id).filter(|entry| *entry.spec != *spec) {
+            // A program that only moved to another group has nothing new to start with.
+            if !differs_only_in_group(&entry.spec, spec) {
+                plan.changed.push((id, engine_policy(spec)));
+                changes.changed.push(spec.name.clone());
+            }
+            entry.spec = Rc::new(spec.clone());
+            entry.plan = None;
+        }
+        id
+    }
+
+    fn enrol(
+        &mut self,
+        spec: &InstanceSpec,
+        engine: &mut Engine,
+        plan: &mut EnginePlan,
+        changes: &mut Changes,
+    ) -> InstanceId {
+        let id = engine.add(engine_policy(spec));
+        self.entries.insert(id, Entry { spec: Rc::new(spec.clone()), plan: None, fault: None, leaving: false });
+        self.by_name.insert(spec.name.clone(), id);
+        plan.added.push(id);
+        changes.added.push(spec.name.clone());
+        id
+    }
+
+    fn regroup(&mut self, groups: &[GroupSpec]) {
+        self.groups.clear();
+        for group in groups {
+            let members = group.members.iter().filter_map(|name| self.by_name(name)).collect();
+            self.groups.insert(group.name.clone(), members);
+        }
+    }
+}
+
+/// Health checks are validated, but nobody asks them yet: an engine that knew of them would wait for answers.
+fn engine_policy(spec: &InstanceSpec) -> Policy {
+    Policy { health: None, ..spec.policy.clone() }
+}
+
+fn differs_only_in_group(old: &InstanceSpec, new: &InstanceSpec) -> bool {
+    let moved = InstanceSpec { group: new.group.clone(), ..old.clone() };
+    moved == *new
+}

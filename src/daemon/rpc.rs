@@ -1,0 +1,140 @@
+//! Requests: a query reads and answers at once, an order goes to the engine and is answered when it settles.
+
+use super::Daemon;
+use super::orders::{Asker, Order};
+use super::roster::Entry;
+use crate::engine::id::{InstanceId, Key};
+use crate::engine::message::{Command, Input, State};
+use crate::wire::reply::{ErrorCode, ProcessRow, Reply, RowDetail};
+use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
+
+impl Daemon {
+    /// Answers a frame, or takes on the order that is in it.
+    pub(super) fn on_frame(&mut self, conn: Key, frame: &[u8]) {
+        let Envelope { id, request } = match request::decode(frame) {
+            Ok(envelope) => envelope,
+            Err(rejection) => {
+                let reply = Reply::error(rejection.code, &rejection.message, None);
+                return self.answer_conn(conn, &reply, rejection.id.as_ref());
+            }
+        };
+        if self.is_denied(conn) {
+            let reply = Reply::error(ErrorCode::Denied, "Only root and the daemon's own user may ask", None);
+            return self.answer_conn(conn, &reply, id.as_ref());
+        }
+        match request {
+            Request::Status(query) => self.status(conn, &query, id.as_ref()),
+            Request::Start { name } => self.order_one(conn, id, name, Verb::Start),
+            Request::Stop { name } => self.order_one(conn, id, name, Verb::Stop),
+            Request::Restart { name, force } => self.order_one(conn, id, name, Verb::Restart { force }),
+            Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
+            Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
+            Request::Reload => self.reload(Some(Asker { conn, id })),
+        }
+    }
+
+    fn order_one(&mut self, conn: Key, id: Option<Id>, name: String, verb: Verb) {
+        let Some(instance) = self.roster.by_name(&name) else {
+            return self.not_found(conn, id, "Process not found");
+        };
+        let (order, command) = match verb {
+            Verb::Start => (Order::Start(name), Command::Start(vec![instance])),
+            Verb::Stop => (Order::Stop(name), Command::Stop(vec![instance])),
+            Verb::Restart { force } => (Order::Restart(name), Command::Restart { instances: vec![instance], force }),
+        };
+        self.order(Some(Asker { conn, id }), order, command);
+    }
+
+    fn order_group(&mut self, conn: Key, id: Option<Id>, name: String, verb: Verb) {
+        let Some(members) = self.roster.group(&name).map(<[InstanceId]>::to_vec) else {
+            return self.not_found(conn, id, "Group not found");
+        };
+        let (order, command) = match verb {
+            Verb::Stop => (Order::StopGroup(name), Command::Stop(members)),
+            Verb::Start | Verb::Restart { .. } => (Order::StartGroup(name), Command::Start(members)),
+        };
+        self.order(Some(Asker { conn, id }), order, command);
+    }
+
+    /// Hands an order to the engine; the answer may come in the same breath.
+    pub(super) fn order(&mut self, asker: Option<Asker>, order: Order, command: Command) {
+        let conn = asker.as_ref().map(|asker| asker.conn);
+        log::debug!("order: {order:?}");
+        let ticket = self.orders.open(order, asker);
+        if let Some(conn) = conn {
+            self.note_ticket(conn, ticket);
+        }
+        self.feed(Input::Command { ticket, command });
+    }
+
+    fn not_found(&mut self, conn: Key, id: Option<Id>, message: &str) {
+        self.answer_conn(conn, &Reply::error(ErrorCode::NotFound, message, None), id.as_ref());
+    }
+
+    fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
+        let offset = query.offset;
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let rows: Option<Vec<ProcessRow>> = match &query.names {
+            Some(names) => {
+                let known = names.iter().skip(offset).take(limit).map(|name| self.roster.by_name(name));
+                known.map(|found| found.and_then(|instance| self.row(instance, query.verbose))).collect()
+            }
+            None => {
+                let page = self.roster.in_order().iter().skip(offset).take(limit);
+                Some(page.filter_map(|&instance| self.row(instance, query.verbose)).collect())
+            }
+        };
+        let reply = match rows {
+            Some(rows) => Reply::status(rows),
+            None => Reply::error(ErrorCode::NotFound, "Process not found", None),
+        };
+        self.answer_conn(conn, &reply, id);
+    }
+
+    fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow> {
+        let (entry, instance) = (self.roster.entry(id)?, self.engine.instance(id)?);
+        let run = instance.run().filter(|run| run.pid.is_some());
+        let detail = self.detail(id, entry, verbose);
+        Some(ProcessRow {
+            name: entry.spec.name.clone(),
+            state: instance.state().name(),
+            pid: run.and_then(|run| run.pid),
+            uptime: run.map(|run| self.now.since(run.since).as_secs()),
+            healthy: run.and_then(|_| instance.healthy()),
+            detail,
+        })
+    }
+
+    /// The keys beyond Python's, where they have something to say: why it is down, when it is tried again.
+    fn detail(&self, id: InstanceId, entry: &Entry, verbose: bool) -> RowDetail {
+        let mut detail = RowDetail::default();
+        let Some(instance) = self.engine.instance(id) else { return detail };
+        let troubled = matches!(instance.state(), State::Backoff | State::Fatal | State::Exited);
+        if troubled || verbose {
+            detail.reason = instance.last_cause().map(|cause| super::report::cause_text(cause, id, &self.roster));
+        }
+        if let Some(at) = instance.retry_at() {
+            detail.retry_in_ms = Some(u64::try_from(at.since(self.now).as_millis()).unwrap_or(u64::MAX));
+        }
+        if instance.attempts() > 0 || verbose {
+            detail.attempts = Some(instance.attempts());
+        }
+        detail.leaving = entry.leaving.then_some(true);
+        detail.unkillable = instance.is_unkillable().then_some(true);
+        if let Some(dropped) = self.streams.dropped(id).filter(|&bytes| bytes > 0) {
+            detail.dropped_bytes = Some(dropped);
+        }
+        if verbose {
+            detail.group = Some(entry.spec.group.clone());
+            detail.program = Some(entry.spec.program.clone());
+        }
+        detail
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Start,
+    Stop,
+    Restart { force: bool },
+}

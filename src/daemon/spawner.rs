@@ -1,0 +1,186 @@
+//! Making children: a queue with a bound on each turn and on how many execs are under way, and the making itself.
+//!
+//! Waiting here counts as no attempt: the engine hears nothing of a run until its child is there or cannot be.
+
+use super::children::Child;
+use super::streams::Opened;
+use super::{Daemon, source};
+use crate::engine::id::{InstanceId, RunId};
+use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
+use crate::reactor::source::Kind;
+use crate::spec::{InstanceSpec, LogTarget};
+use crate::sys::log_file::OpenError;
+use crate::sys::spawn::{self, ErrorOutput, Fresh, Inherited, Output, Plan};
+use std::collections::{HashSet, VecDeque};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+/// Children made in one turn, so that a storm does not keep clients waiting.
+const SPAWNS_PER_TURN: usize = 64;
+/// Execs under way at once.
+const UNPROVEN_MAX: usize = 1024;
+/// Descriptors kept free for control connections.
+const RESERVE: usize = 64;
+/// Descriptors one child takes while its exec is under way: pidfd, verdict, two pipes with both ends, two files.
+const PER_CHILD: usize = 8;
+
+/// Runs that wait to be made.
+#[derive(Debug)]
+pub(super) struct Spawner {
+    queue: VecDeque<RunId>,
+    waiting: HashSet<RunId>,
+    left_this_turn: usize,
+    inherited: Inherited,
+    /// The daemon's own limit of open files.
+    nofile: usize,
+}
+
+impl Spawner {
+    pub(super) fn new(inherited: Inherited, nofile: usize) -> Spawner {
+        let (queue, waiting) = (VecDeque::new(), HashSet::new());
+        Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile }
+    }
+
+    /// Whether somebody waits who could be served in the next turn.
+    pub(super) fn has_work(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// A queued run is not wanted any more.
+    pub(super) fn cancel(&mut self, run: RunId) {
+        self.waiting.remove(&run);
+    }
+
+    fn push(&mut self, run: RunId) {
+        self.queue.push_back(run);
+        self.waiting.insert(run);
+    }
+
+    fn pop(&mut self) -> Option<RunId> {
+        loop {
+            let run = self.queue.pop_front()?;
+            if self.waiting.remove(&run) {
+                return Some(run);
+            }
+        }
+    }
+}
+
+impl Daemon {
+    /// Makes the child now, or puts it in the queue.
+    pub(super) fn launch(&mut self, run: RunId) -> Option<Input> {
+        if self.spawner.has_work() || !self.may_spawn() {
+            self.spawner.push(run);
+            return None;
+        }
+        Some(self.spawn_now(run))
+    }
+
+    /// Step 6 of the turn: those that waited, as far as the bounds allow.
+    pub(super) fn launch_queued(&mut self) {
+        self.spawner.left_this_turn = SPAWNS_PER_TURN;
+        while self.spawner.has_work() && self.may_spawn() {
+            let Some(run) = self.spawner.pop() else { return };
+            let answer = self.spawn_now(run);
+            self.feed(answer);
+        }
+    }
+
+    fn may_spawn(&self) -> bool {
+        let unproven = self.children.unproven();
+        self.spawner.left_this_turn > 0 && (unproven == 0 || unproven < self.unproven_limit())
+    }
+
+    fn unproven_limit(&self) -> usize {
+        let open = 4 * self.children.len() + self.streams.len() + self.connections.len();
+        let free = self.spawner.nofile.saturating_sub(open + RESERVE);
+        UNPROVEN_MAX.min(free / PER_CHILD).max(1)
+    }
+
+    fn spawn_now(&mut self, run: RunId) -> Input {
+        self.spawner.left_this_turn = self.spawner.left_this_turn.saturating_sub(1);
+        match self.try_spawn(run) {
+            Ok(pid) => Input::Spawned { run, pid },
+            Err(error) => Input::SpawnFailed { run, error },
+        }
+    }
+
+    fn try_spawn(&mut self, run: RunId) -> Result<i32, SpawnError> {
+        let (spec, plan) = self.prepare(run.instance)?;
+        let opened = match self.streams.open(&spec, plan.user(), self.now) {
+            Ok(opened) => opened,
+            Err(error) => return Err(self.log_refused(run, &error)),
+        };
+        match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), None) {
+            Ok(fresh) => {
+                let pid = fresh.pid;
+                self.take_in(run, fresh, opened);
+                Ok(pid)
+            }
+            Err(error) => {
+                self.streams.give_back(opened, self.now);
+                Err(error)
+            }
+        }
+    }
+
+    /// The prepared exec of an instance, made anew when its configuration or its account changed.
+    fn prepare(&mut self, id: InstanceId) -> Result<(Rc<InstanceSpec>, Rc<Plan>), SpawnError> {
+        let gone = SpawnError { stage: SpawnStage::User, errno: 0, class: FailureClass::Permanent };
+        let entry = self.roster.entry_mut(id).ok_or(gone)?;
+        entry.fault = None;
+        // Looked up again at each start: an account that went away must not be used.
+        let user = spawn::resolve_user(&entry.spec.launch)?;
+        if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.user() == user.as_ref()) {
+            return Ok((Rc::clone(&entry.spec), Rc::clone(plan)));
+        }
+        let plan = Rc::new(Plan::prepare(&entry.spec.launch, &self.spawner.inherited, user.as_ref())?);
+        entry.plan = Some(Rc::clone(&plan));
+        Ok((Rc::clone(&entry.spec), plan))
+    }
+
+    /// A start without its log is a failed one; the reason is kept for whoever asks.
+    fn log_refused(&mut self, run: RunId, error: &OpenError) -> SpawnError {
+        if let Some(entry) = self.roster.entry_mut(run.instance) {
+            entry.fault = Some(error.to_string());
+        }
+        let errno = match error {
+            OpenError::System { errno, .. } => *errno,
+            OpenError::Refused { .. } => 0,
+        };
+        SpawnError { stage: SpawnStage::OpenLog, errno, class: spawn::classify(SpawnStage::OpenLog, errno) }
+    }
+
+    fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened) {
+        let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
+        let (pidfd_raw, verdict_raw) = (pidfd.as_ref().map(AsRawFd::as_raw_fd), verdict.as_raw_fd());
+        let key = self.children.insert(Child::new(run, pid, pidfd, verdict));
+        let watched = [(pidfd_raw, Kind::Child), (Some(verdict_raw), Kind::Verdict)];
+        for (fd, kind) in watched {
+            if let Some(Err(error)) = fd.map(|fd| self.reactor.watch(fd, source(kind, key))) {
+                log::error!("watching process {pid} failed: {error}");
+            }
+        }
+        self.streams.attach(run.instance, opened, (stdout, stderr), &mut self.reactor);
+    }
+}
+
+fn stdout_of(spec: &InstanceSpec) -> Output {
+    output(&spec.stdout.target)
+}
+
+fn stderr_of(spec: &InstanceSpec) -> ErrorOutput {
+    match &spec.stderr.target {
+        LogTarget::SameAsStdout => ErrorOutput::SameAsStdout,
+        other => ErrorOutput::Separate(output(other)),
+    }
+}
+
+fn output(target: &LogTarget) -> Output {
+    match target {
+        LogTarget::Null => Output::Null,
+        LogTarget::SameAsStdout | LogTarget::DaemonStdout | LogTarget::DaemonStderr | LogTarget::File(_) => {
+            Output::Pipe
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What children write, on its way from their pipes into files. The engine hears nothing of it.
+//!
+//! A stream lives until its end, not until its child's: a grandchild may hold the pipe, and nobody waits for it.
+
+use super::roster::Roster;
+use super::{Alarm, Daemon, report, source};
+use crate::engine::id::{InstanceId, Key};
+use crate::engine::slots::Slots;
+use crate::engine::time::Instant;
+use crate::logs::rotating_file::Limits;
+use crate::logs::sink::Notice;
+use crate::logs::sinks::{SinkId, Sinks};
+use crate::reactor::output::{OUTPUT_BUDGET, Output, Taker};
+use crate::reactor::ready::{ReadyList, Served};
+use crate::reactor::source::Kind;
+use crate::reactor::{Mark, Reactor};
+use crate::spec::InstanceSpec;
+use crate::sys::fsuid::Owner;
+use crate::sys::log_file::OpenError;
+use crate::sys::user::User;
+use mio::Interest;
+use mio::unix::pipe::Receiver;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+
+/// Servings of one stream when everything is read at the end, so that a writer who never stops cannot hold the end up.
+const DRAIN_ROUNDS: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Debug)]
+struct Stream {
+    output: Output<Receiver>,
+    which: Which,
+    sink: SinkId,
+}
+
+/// The sinks a start opened, before there are pipes to read from.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    stdout: Option<SinkId>,
+    stderr: Option<SinkId>,
+}
+
+/// All streams and all sinks.
+#[derive(Debug)]
+pub(super) struct Streams {
+    table: Slots<Stream>,
+    sinks: Sinks,
+    scratch: Vec<u8>,
+    /// Bytes lost on the way into a sink, by instance.
+    dropped: HashMap<InstanceId, u64>,
+    notices: Vec<Notice>,
+    alarm_at: Option<Instant>,
+}
+
+struct IntoSink<'a> {
+    sinks: &'a mut Sinks,
+    sink: SinkId,
+    now: Instant,
+    dropped: u64,
+}
+
+impl Taker for IntoSink<'_> {
+    fn take(&mut self, bytes: &[u8]) {
+        let written = self.sinks.write(self.sink, bytes, self.now);
+        self.dropped += written.dropped as u64;
+    }
+}
+
+impl Streams {
+    pub(super) fn new(umask: u32) -> Streams {
+        Streams {
+            table: Slots::default(),
+            sinks: Sinks::new(umask),
+            scratch: vec![0; OUTPUT_BUDGET],
+            dropped: HashMap::new(),
+            notices: Vec::new(),
+            alarm_at: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Bytes of this instance that found no place in its logs.
+    pub(super) fn dropped(&self, id: InstanceId) -> Option<u64> {
+        self.dropped.get(&id).copied()
+    }
+
+    /// Opens what a start needs; all of it or nothing.
+    pub(super) fn open(&mut self, spec: &InstanceSpec, user: Option<&User>, now: Instant) -> Result<Opened, OpenError> {
+        let owner = user.filter(|user| user.uid != 0).map(|user| Owner {
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups.clone(),
+        });
+        let stdout = self.sinks.open(&spec.stdout, owner.as_ref())?;
+        match self.sinks.open(&spec.stderr, owner.as_ref()) {
+            Ok(stderr) => Ok(Opened { stdout, stderr }),
+            Err(error) => {
+                self.give_back(Opened { stdout, stderr: None }, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// The start came to nothing.
+    pub(super) fn give_back(&mut self, opened: Opened, now: Instant) {
+        for sink in [opened.stdout, opened.stderr].into_iter().flatten() {
+            self.notices.extend(self.sinks.release(sink, now));
+        }
+    }
+
+    /// Joins a fresh child's pipes with the sinks that were opened for them.
+    pub(super) fn attach(
+        &mut self,
+        id: InstanceId,
+        opened: Opened,
+        pipes: (Option<OwnedFd>, Option<OwnedFd>),
+        reactor: &mut Reactor,
+    ) {
+        let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
+        for (sink, pipe, which) in pairs {
+            let (Some(sink), Some(pipe)) = (sink, pipe) else { continue };
+            let output = Output::new(id, Receiver::from(pipe));
+            let key = self.table.insert(Stream { output, which, sink });
+            let Some(stream) = self.table.get_mut(key) else { continue };
+            let name = source(Kind::Output, key);
+            if let Err(error) = reactor.register(stream.output.reader_mut(), name, Interest::READABLE) {
+                log::error!("watching a child's output failed, it is read at its end only: {error}");
+            }
+        }
+    }
+
+    pub(super) fn mark(&mut self, mark: Mark, ready: &mut ReadyList) -> bool {
+        let Some(stream) = self.table.get_mut(mark.id.key) else { return false };
+        stream.output.mark(mark.read_closed || mark.gone);
+        ready.push(mark.id, &mut stream.output.queued);
+        true
+    }
+
+    /// Log limits of a new configuration apply at once.
+    pub(super) fn set_limits(&mut self, roster: &Roster) {
+        for (_, stream) in self.table.iter() {
+            let Some(entry) = roster.entry(stream.output.instance) else { continue };
+            let spec = match stream.which {
+                Which::Stdout => &entry.spec.stdout,
+                Which::Stderr => &entry.spec.stderr,
+            };
+            self.sinks.set_limits(stream.sink, Limits::from(spec));
+        }
+    }
+
+    /// Reads what lies in the pipes, until they are empty, not until their end.
+    pub(super) fn drain(&mut self, now: Instant) {
+        let keys: Vec<Key> = self.table.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            if let Some(stream) = self.table.get_mut(key) {
+                stream.output.mark(true);
+            }
+            for _ in 0..DRAIN_ROUNDS {
+                if self.serve(key, now) != Some(Served::More) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
+        let Streams { table, sinks, scratch, dropped, .. } = self;
+        let stream = table.get_mut(key)?;
+        stream.output.queued = false;
+        let mut taker = IntoSink { sinks, sink: stream.sink, now, dropped: 0 };
+        let served = stream.output.serve(scratch, &mut taker);
+        if taker.dropped > 0 {
+            *dropped.entry(stream.output.instance).or_default() += taker.dropped;
+        }
+        Some(served)
+    }
+}
+
+impl Daemon {
+    pub(super) fn serve_stream(&mut self, key: Key) {
+        match self.streams.serve(key, self.now) {
+            Some(Served::More) => {
+                if let Some(stream) = self.streams.table.get_mut(key) {
+                    self.reactor.ready.push(source(Kind::Output, key), &mut stream.output.queued);
+                }
+            }
+            Some(Served::Closed) => {
+                let Some(mut stream) = self.streams.table.remove(key) else { return };
+                self.reactor.deregister(stream.output.reader_mut());
+                let notice = self.streams.sinks.release(stream.sink, self.now);
+                self.streams.notices.extend(notice);
+            }
+            Some(Served::Dry) | None => {}
+        }
+    }
+
+    /// What is due with the files: another try, or a word to a person.
+    pub(super) fn retry_logs(&mut self) {
+        self.streams.alarm_at = None;
+        let notices = self.streams.sinks.on_deadline(self.now);
+        self.streams.notices.extend(notices.into_iter().map(|(_, notice)| notice));
+        let own = self.settings.retry_log(self.now);
+        self.streams.notices.extend(own);
+    }
+
+    /// Tells what was lost, and comes back when a file wants to be tried again.
+    pub(super) fn tell_losses(&mut self) {
+        for notice in self.streams.notices.drain(..) {
+            let (level, text) = report::notice_line(&notice);
+            log::log!(level, "{text}");
+        }
+        let deadlines = [self.streams.sinks.deadline(), self.settings.log_deadline()];
+        let Some(at) = deadlines.into_iter().flatten().min() else { return };
+        if self.streams.alarm_at.is_none_or(|armed| at < armed) {
+            self.streams.alarm_at = Some(at);
+            self.alarms.arm(at, Alarm::Logs);
+        }
+    }
+
+    /// SIGUSR2: every log file is opened anew by its name.
+    pub(super) fn reopen_logs(&mut self) {
+        log::info!("Reopening log files");
+        for error in self.streams.sinks.reopen_all() {
+            log::error!("reopening failed, the old file is kept: {error}");
+        }
+        self.settings.reopen_log();
+    }
+}

@@ -1,0 +1,193 @@
+//! What only the machine knows about a configuration: files, folders, users, env files.
+//!
+//! Everything that is wrong is told at once, together with what the text alone has wrong. Nothing is made or changed
+//! here; a problem that comes up later all the same is met where it does.
+
+mod env_files;
+mod folders;
+mod machine;
+mod trust;
+
+use crate::config::problems::{Place, Problems, quoted};
+use crate::config::{self, Draft};
+use crate::spec::{Config, InstanceSpec, LogTarget, Positions, Problem};
+use env_files::EnvFiles;
+use folders::Folders;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Reads a configuration file and vets it. On errors all of them come back.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let draft = check(path);
+    match draft.problems.is_empty() {
+        true => Ok(draft.config),
+        false => Err(draft.problems),
+    }
+}
+
+/// Reads a configuration file and vets it as far as it goes: errors in `problems`, warnings in the configuration.
+pub fn check(path: &Path) -> Draft {
+    let working_dir = std::env::current_dir().unwrap_or_default();
+    match read_config(path) {
+        Ok(text) => vet(config::draft(&text, &working_dir)),
+        Err(problem) => {
+            let mut draft = config::draft(b"", &working_dir);
+            draft.problems.push(problem);
+            draft
+        }
+    }
+}
+
+/// Reads the text of a configuration file, if it is one and nobody but its owner can write it. Never blocks.
+pub fn read_config(path: &Path) -> Result<Vec<u8>, Problem> {
+    let text = trust::read(path, config::reader::MAX_BYTES).map(|read| read.text);
+    text.map_err(|message| Problem { line: 0, section: String::new(), option: String::new(), message })
+}
+
+/// One line for each problem, `FILE:LINE: [SECTION] option: message`.
+pub fn render(problems: &[Problem], path: &Path) -> String {
+    let file = path.to_string_lossy();
+    problems.iter().map(|problem| problem.render(&file)).collect::<Vec<_>>().join("\n")
+}
+
+fn vet(draft: Draft) -> Draft {
+    let Draft { mut config, problems: mut errors } = draft;
+    let mut vetting =
+        Vetting { problems: Problems::default(), folders: Folders::default(), env_files: EnvFiles::default() };
+    vetting.daemon(&config);
+    let positions = std::mem::take(&mut config.positions);
+    let mut seen = BTreeSet::new();
+    for instance in &mut config.instances {
+        let section = format!("program:{}", instance.program);
+        let at = At { section: &section, positions: &positions };
+        if seen.insert(instance.program.clone()) {
+            vetting.program(&at, instance);
+        }
+        vetting.instance(&at, instance);
+    }
+    config.positions = positions;
+    let (wrong, odd) = vetting.problems.into_parts();
+    errors.extend(wrong);
+    errors.sort_by_key(|problem| problem.line);
+    config.warnings.extend(odd);
+    config.warnings.sort_by_key(|problem| problem.line);
+    Draft { config, problems: errors }
+}
+
+/// The section at hand.
+struct At<'a> {
+    section: &'a str,
+    positions: &'a Positions,
+}
+
+impl<'a> At<'a> {
+    fn option(&self, option: &'a str) -> Place<'a> {
+        Place { line: self.positions.line(self.section, option), section: self.section, option }
+    }
+}
+
+struct Vetting {
+    problems: Problems,
+    folders: Folders,
+    env_files: EnvFiles,
+}
+
+impl Vetting {
+    fn daemon(&mut self, config: &Config) {
+        let at = At { section: "supervice", positions: &config.positions };
+        let daemon = &config.daemon;
+        if let Some(path) = &daemon.logfile {
+            self.parent(&at, "logfile", path);
+        }
+        if let Some(path) = &daemon.pidfile {
+            self.parent(&at, "pidfile", path);
+        }
+        self.parent(&at, "socket", &daemon.socket);
+        let beside_pidfile = daemon.pidfile.as_deref().and_then(Path::parent) == daemon.state_file.parent();
+        if !beside_pidfile {
+            self.parent(&at, "state_file", &daemon.state_file);
+        }
+    }
+
+    /// What is the same for all instances.
+    fn program(&mut self, at: &At<'_>, instance: &InstanceSpec) {
+        if let Some(directory) = &instance.launch.directory
+            && let Err(message) = folders::enterable(directory)
+        {
+            self.problems.error(at.option("directory"), message);
+        }
+        if let Some(user) = &instance.launch.user
+            && let Err(message) = check_user(user)
+        {
+            self.problems.error(at.option("user"), message);
+        }
+        if instance.launch.pdeathsig
+            && let Some(program) = setuid_program(instance)
+        {
+            let program = quoted(&program.to_string_lossy());
+            let message = format!(
+                "{program} is setuid or setgid: the kernel clears pdeathsig there, it outlives a daemon that dies"
+            );
+            self.problems.warn(at.option("command"), message);
+        }
+    }
+
+    fn instance(&mut self, at: &At<'_>, instance: &mut InstanceSpec) {
+        for (option, stream) in [("stdout_logfile", &instance.stdout), ("stderr_logfile", &instance.stderr)] {
+            if let LogTarget::File(path) = &stream.target {
+                self.parent(at, option, path);
+            }
+        }
+        let place = at.option("env_file");
+        self.env_files.merge(instance, place, &mut self.problems);
+    }
+
+    fn parent(&mut self, at: &At<'_>, option: &str, path: &Path) {
+        if let Err(message) = self.folders.parent_is_writable(path) {
+            let place = At { section: at.section, positions: at.positions };
+            self.problems.error(place.option(option), message);
+        }
+    }
+}
+
+/// Only root may become somebody else.
+fn check_user(name: &str) -> Result<(), String> {
+    match machine::uid_of(name) {
+        Ok(Some(uid)) if machine::euid() == 0 || uid == machine::euid() => Ok(()),
+        Ok(Some(_)) => Err(format!("to run as {} needs root (without `user` it runs as you do)", quoted(name))),
+        Ok(None) => Err(format!("there is no user {} here (a name that `id` knows)", quoted(name))),
+        Err(error) => Err(format!("user {} could not be looked up: {}", quoted(name), reason(&error))),
+    }
+}
+
+/// The file that a command runs, if its owner's or group's rights come with it.
+fn setuid_program(instance: &InstanceSpec) -> Option<PathBuf> {
+    let program = instance.launch.argv.first()?;
+    let candidates: Vec<PathBuf> = match program.contains('/') {
+        true => vec![instance.launch.directory.clone().unwrap_or_default().join(program)],
+        false => search_path(instance).into_iter().map(|folder| folder.join(program)).collect(),
+    };
+    let runs = |path: &PathBuf| {
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
+    let found = candidates.into_iter().find(runs)?;
+    let mode = fs::metadata(&found).ok()?.permissions().mode();
+    (mode & 0o6000 != 0).then_some(found)
+}
+
+/// The folders of the PATH that the child will have; relative ones are not searched.
+fn search_path(instance: &InstanceSpec) -> Vec<PathBuf> {
+    let given = instance.launch.env.get("PATH").map(Into::into);
+    let inherited = || std::env::var_os("PATH").filter(|_| !instance.launch.clean_env);
+    let path = given.or_else(inherited).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+}
+
+/// What went wrong, without the number of the error.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,237 @@
+//! The probing of one run: wait, ask, judge. It says what it found; what follows from that is the instance's business.
+
+use super::id::{ProbeId, RunId, Stamp};
+use super::message::{Effect, Event, ProbeResult};
+use super::outbox::{Outbox, Waiter};
+use super::policy::{HealthPolicy, probe_offset};
+use super::time::Duration;
+
+/// What is known of the health of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// No check passed, and not enough of them failed.
+    Unknown,
+    /// The last word was a check that passed.
+    Healthy,
+    /// `retries` checks failed in a row, and none passed since.
+    Unhealthy,
+}
+
+/// What an answer, or its absence, means for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Nothing new.
+    Same,
+    /// A check passed.
+    Well,
+    /// The last allowed failure in a row.
+    Sick,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probing {
+    Off,
+    Waiting { until: Stamp },
+    InFlight { probe: ProbeId, until: Stamp },
+}
+
+/// The health of one run that is RUNNING or UNHEALTHY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Health {
+    verdict: Verdict,
+    failures: u32,
+    asked: u32,
+    probing: Probing,
+}
+
+impl Health {
+    /// From RUNNING on: the first question comes after the start period.
+    pub(super) fn begin(policy: Option<&HealthPolicy>, run: RunId, out: &mut Outbox) -> Health {
+        let mut health = Health { verdict: Verdict::Unknown, failures: 0, asked: 0, probing: Probing::Off };
+        if let Some(policy) = policy {
+            health.wait_first(policy, run, out);
+        }
+        health
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// The question that is open.
+    pub(super) fn in_flight(&self) -> Option<ProbeId> {
+        match self.probing {
+            Probing::InFlight { probe, .. } => Some(probe),
+            Probing::Off | Probing::Waiting { .. } => None,
+        }
+    }
+
+    pub(super) fn waits_for(&self) -> Option<Stamp> {
+        match self.probing {
+            Probing::Off => None,
+            Probing::Waiting { until } | Probing::InFlight { until, .. } => Some(until),
+        }
+    }
+
+    /// Its deadline is over: time to ask, or too late for the answer.
+    pub(super) fn on_deadline(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) -> Finding {
+        match self.probing {
+            Probing::Off => Finding::Same,
+            Probing::Waiting { .. } => {
+                self.ask(policy, run, out);
+                Finding::Same
+            }
+            Probing::InFlight { probe, .. } => {
+                out.put(Effect::CancelProbe { probe });
+                self.wait(policy.interval, run, out);
+                self.failed(probe, true, policy, out)
+            }
+        }
+    }
+
+    /// The open question was answered.
+    pub(super) fn on_answer(
+        &mut self,
+        probe: ProbeId,
+        result: ProbeResult,
+        policy: &HealthPolicy,
+        out: &mut Outbox,
+    ) -> Finding {
+        self.wait(policy.interval, probe.run, out);
+        match result {
+            ProbeResult::Pass => self.passed(probe, out),
+            ProbeResult::Fail => self.failed(probe, false, policy, out),
+        }
+    }
+
+    /// Other settings from now on. Without any, nobody asks and nothing is known.
+    pub(super) fn on_policy(&mut self, policy: Option<&HealthPolicy>, run: RunId, out: &mut Outbox) {
+        let Some(policy) = policy else {
+            self.hush(out);
+            *self = Health { asked: self.asked, ..Health::begin(None, run, out) };
+            return;
+        };
+        match self.probing {
+            Probing::InFlight { .. } => {}
+            Probing::Off => self.wait_first(policy, run, out),
+            Probing::Waiting { .. } if self.asked == 0 => self.wait_first(policy, run, out),
+            Probing::Waiting { .. } => self.wait(policy.interval, run, out),
+        }
+    }
+
+    /// Withdraws the open question; the answer would find nobody.
+    pub(super) fn hush(&mut self, out: &mut Outbox) {
+        if let Some(probe) = self.in_flight() {
+            out.put(Effect::CancelProbe { probe });
+        }
+        self.probing = Probing::Off;
+    }
+
+    fn wait_first(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) {
+        let offset = probe_offset(run.instance.0.slot, policy.interval);
+        self.wait(policy.start_period.saturating_add(offset), run, out);
+    }
+
+    fn wait(&mut self, time: Duration, run: RunId, out: &mut Outbox) {
+        self.probing = Probing::Waiting { until: out.arm_after(time, Waiter::Instance(run.instance)) };
+    }
+
+    fn ask(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) {
+        self.asked = self.asked.wrapping_add(1);
+        let probe = ProbeId { run, serial: self.asked };
+        let until = out.arm_after(policy.timeout, Waiter::Instance(run.instance));
+        self.probing = Probing::InFlight { probe, until };
+        out.put(Effect::StartProbe { probe });
+    }
+
+    fn passed(&mut self, probe: ProbeId, out: &mut Outbox) -> Finding {
+        out.publish(Event::ProbePassed { probe, after_failures: self.failures });
+        self.failures = 0;
+        self.verdict = Verdict::Healthy;
+        Finding::Well
+    }
+
+    fn failed(&mut self, probe: ProbeId, timed_out: bool, policy: &HealthPolicy, out: &mut Outbox) -> Finding {
+        self.failures = self.failures.saturating_add(1);
+        let (failures, retries) = (self.failures, policy.retries);
+        out.publish(Event::ProbeFailed { probe, failures, retries, timed_out });
+        if failures < retries || self.verdict == Verdict::Unhealthy {
+            return Finding::Same;
+        }
+        self.verdict = Verdict::Unhealthy;
+        Finding::Sick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::message::ProbeResult::{Fail, Pass};
+    use crate::engine::policy::{HealthPolicy, Policy};
+    use crate::engine::rig::{OK, Rig, checked, seconds};
+    use crate::engine::time::Duration;
+
+    #[test]
+    fn the_first_check_comes_after_the_start_period_and_its_offset() {
+        let mut rig = Rig::running(checked());
+        assert!(rig.wait(Duration::from_millis(9999)).is_empty());
+        assert_eq!(rig.wait(seconds(1)), ["probe 1.1"]);
+    }
+
+    #[test]
+    fn the_next_check_comes_an_interval_after_the_end_of_the_last() {
+        let mut rig = Rig::running(checked());
+        rig.wait(seconds(11));
+        assert_eq!(rig.answer(1, Pass), ["passed 1.1 after 0"]);
+        assert!(rig.wait(Duration::from_millis(4999)).is_empty());
+        assert_eq!(rig.wait(Duration::from_millis(1)), ["probe 1.2"]);
+    }
+
+    #[test]
+    fn single_failures_change_nothing() {
+        let mut rig = Rig::running(checked());
+        rig.wait(seconds(11));
+        assert_eq!(rig.answer(1, Fail), ["failed 1.1 1/2"]);
+        assert_eq!(rig.instance().healthy(), None);
+        rig.wait(seconds(5));
+        assert_eq!(rig.answer(2, Pass), ["passed 1.2 after 1"]);
+        rig.wait(seconds(5));
+        assert_eq!(rig.answer(3, Fail), ["failed 1.3 1/2"]);
+        assert_eq!(rig.instance().healthy(), Some(true));
+    }
+
+    #[test]
+    fn no_answer_in_time_is_a_failure_and_a_late_one_is_nothing() {
+        let mut rig = Rig::running(checked());
+        let told = rig.wait(seconds(13));
+        assert_eq!(told, ["probe 1.1", "hush 1.1", "failed 1.1 1/2, no answer"]);
+        assert!(rig.answer(1, Pass).is_empty());
+        assert_eq!((rig.engine.stale_inputs(), rig.instance().healthy()), (1, None));
+    }
+
+    #[test]
+    fn an_answer_counts_once() {
+        let mut rig = Rig::running(checked());
+        rig.wait(seconds(11));
+        rig.answer(1, Fail);
+        assert!(rig.answer(1, Fail).is_empty());
+    }
+
+    #[test]
+    fn a_check_ends_with_its_run() {
+        let mut rig = Rig::running(checked());
+        rig.wait(seconds(11));
+        assert_eq!(rig.exited(OK)[0], "hush 1.1");
+        assert!(rig.answer(1, Fail).is_empty());
+    }
+
+    #[test]
+    fn a_shorter_interval_is_taken_up_at_once() {
+        let mut rig = Rig::running(checked());
+        rig.wait(seconds(11));
+        rig.answer(1, Pass);
+        let health = HealthPolicy { interval: seconds(1), timeout: seconds(1), retries: 1, start_period: seconds(0) };
+        rig.change(Policy { health: Some(health), ..checked() });
+        assert_eq!(rig.wait(seconds(1)), ["probe 1.2"]);
+        assert_eq!(rig.answer(2, Fail)[..2], ["failed 1.2 1/1", "RUNNING>UNHEALTHY"]);
+    }
+}

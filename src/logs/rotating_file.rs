@@ -1,0 +1,423 @@
+//! One log file that is rotated by size and outlives every error of the file system.
+//!
+//! A write never waits and never fails: what the file does not take is dropped and counted. A rotation that cannot go on
+//! stays at its step and is tried again, and meanwhile the open file takes the bytes, beyond its limit if it must.
+
+use super::loss::{Cause, Loss};
+use super::place::Place;
+use super::rotation::{Finding, Step, cut};
+use super::sink::{Notice, Written};
+use crate::engine::time::{Duration, Instant};
+use crate::sys::files::FileKind;
+use crate::sys::log_file::{Facts, OpenError};
+use std::io;
+
+/// From a failure to the next try.
+pub const RETRY: Duration = Duration::from_secs(2);
+
+/// How long others may have removed or truncated the file before a write notices.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A signal between two tries of the same write is no reason to give up, a storm of them is.
+const INTERRUPTS_MAX: usize = 16;
+
+/// When a file is rotated, and into how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Size that is not exceeded; 0: never rotated.
+    pub maxbytes: u64,
+    /// Rotated files kept; 0: the file is started over.
+    pub backups: u32,
+}
+
+/// A log file with its backups.
+#[derive(Debug)]
+pub struct RotatingFile<P: Place> {
+    place: P,
+    file: P::File,
+    /// `None` for a device.
+    size: Option<u64>,
+    at_line_end: bool,
+    limits: Limits,
+    rotation: Rotation,
+    access: Access,
+    look_at: Instant,
+    loss: Loss,
+    stuck: Loss,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rotation {
+    Idle,
+    /// A step failed and waits for its next try.
+    Stuck {
+        step: Step,
+        retry: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Open,
+    /// A write failed. Bytes are dropped until then, and the next ones after it are the next try.
+    Held {
+        until: Instant,
+    },
+    /// The file was removed and cannot be made anew.
+    Gone {
+        until: Instant,
+    },
+}
+
+impl<P: Place> RotatingFile<P> {
+    /// Opens the file, appending to what is there.
+    pub fn open(mut place: P, limits: Limits) -> Result<RotatingFile<P>, OpenError> {
+        let (file, size) = open_sized(&mut place)?;
+        Ok(RotatingFile {
+            place,
+            file,
+            size,
+            // Most likely; if not, a line is torn that was torn before.
+            at_line_end: true,
+            limits,
+            rotation: Rotation::Idle,
+            access: Access::Open,
+            look_at: Instant::ZERO,
+            loss: Loss::default(),
+            stuck: Loss::default(),
+        })
+    }
+
+    /// Where the file lives.
+    pub fn place(&self) -> &P {
+        &self.place
+    }
+
+    /// The file that is open.
+    pub fn file(&self) -> &P::File {
+        &self.file
+    }
+
+    /// Changes the limits from the next write on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// What is wrong with writing at present.
+    pub fn failing(&self) -> Option<&Cause> {
+        self.loss.failing()
+    }
+
+    /// Why the file cannot be rotated at present and grows beyond its limit.
+    pub fn rotation_failing(&self) -> Option<&Cause> {
+        self.stuck.failing()
+    }
+
+    /// Bytes lost in all.
+    pub fn dropped_bytes(&self) -> u64 {
+        self.loss.total()
+    }
+
+    /// Appends bytes, cut between two files where they would exceed the limit.
+    pub fn write(&mut self, bytes: &[u8], now: Instant) -> Written {
+        let mut rest = if self.is_ready(now) { bytes } else { return self.drop_all(bytes) };
+        while !rest.is_empty() {
+            let size = self.piece(rest, now);
+            let (piece, beyond) = rest.split_at(size);
+            let taken = self.append(piece, now);
+            if taken < piece.len() {
+                return self.drop_rest(bytes, rest.len() - taken);
+            }
+            rest = beyond;
+        }
+        Written { written: bytes.len(), dropped: 0 }
+    }
+
+    /// Appends a record in one piece, after a rotation if it would fill the file.
+    pub fn write_record(&mut self, record: &[u8], now: Instant) -> Written {
+        if !self.is_ready(now) {
+            return self.drop_all(record);
+        }
+        let (size, length) = (self.size.unwrap_or(0), record.len() as u64);
+        if self.is_limited() && size > 0 && size.saturating_add(length) >= self.limits.maxbytes {
+            self.rotate(now);
+        }
+        let taken = self.append(record, now);
+        self.drop_rest(record, record.len() - taken)
+    }
+
+    /// Closes the file and opens its path anew; keeps the old one if that fails.
+    pub fn reopen(&mut self) -> Result<(), OpenError> {
+        let (file, size) = open_sized(&mut self.place)?;
+        self.adopt(file, size);
+        Ok(())
+    }
+
+    /// When `on_deadline` wants to be called, or `take_notice` has something; a deadline in the past means now.
+    pub fn deadline(&self) -> Option<Instant> {
+        let gone = match self.access {
+            Access::Gone { until } => Some(until),
+            Access::Open | Access::Held { .. } => None,
+        };
+        let stuck = match self.rotation {
+            Rotation::Stuck { retry, .. } => Some(retry),
+            Rotation::Idle => None,
+        };
+        [gone, stuck, self.loss.due(), self.stuck.due()].into_iter().flatten().min()
+    }
+
+    /// Tries again what failed and can be tried without bytes.
+    pub fn on_deadline(&mut self, now: Instant) {
+        if matches!(self.access, Access::Gone { .. }) {
+            self.is_ready(now);
+        }
+        self.resume(now);
+    }
+
+    /// What a person has to hear now.
+    pub fn take_notice(&mut self, now: Instant) -> Option<Notice> {
+        let path = self.place.path();
+        let of_loss = self.loss.take(now).map(|tidings| Notice::of_loss(path, tidings));
+        of_loss.or_else(|| self.stuck.take(now).map(|tidings| Notice::of_rotation(path, tidings)))
+    }
+
+    /// What nobody was told of yet, due or not: for a file that is closed.
+    pub fn last_notice(&mut self, now: Instant) -> Option<Notice> {
+        let path = self.place.path();
+        self.loss.take_all(now).map(|tidings| Notice::of_loss(path, tidings))
+    }
+
+    fn drop_all(&mut self, bytes: &[u8]) -> Written {
+        self.loss.lose(bytes.len() as u64);
+        Written { written: 0, dropped: bytes.len() }
+    }
+
+    fn drop_rest(&mut self, bytes: &[u8], dropped: usize) -> Written {
+        if dropped > 0 {
+            self.loss.lose(dropped as u64);
+        }
+        Written { written: bytes.len() - dropped, dropped }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.limits.maxbytes > 0 && self.size.is_some()
+    }
+
+    /// Whether a write may be tried now.
+    fn is_ready(&mut self, now: Instant) -> bool {
+        self.resume(now);
+        match self.access {
+            Access::Held { until } if now < until => false,
+            Access::Gone { until } if now < until => false,
+            Access::Gone { .. } => self.replace_gone(now),
+            Access::Held { .. } | Access::Open => self.look(now),
+        }
+    }
+
+    /// Looks now and then whether others removed or truncated the file.
+    fn look(&mut self, now: Instant) -> bool {
+        if now < self.look_at {
+            return true;
+        }
+        self.look_at = now + LOOK_EVERY;
+        match self.place.facts(&self.file) {
+            Ok(Some(Facts { links: 0, .. })) => self.replace_gone(now),
+            Ok(facts) => {
+                self.size = facts.map(|facts| facts.size);
+                true
+            }
+            // If anything is wrong with the file, the write that follows tells.
+            Err(_) => true,
+        }
+    }
+
+    /// Bytes in a file without a name would be lost and still fill the disk.
+    fn replace_gone(&mut self, now: Instant) -> bool {
+        match self.reopen() {
+            Ok(()) => true,
+            Err(error) => {
+                self.access = Access::Gone { until: now + RETRY };
+                self.loss.fail(error.into(), 0);
+                false
+            }
+        }
+    }
+
+    fn adopt(&mut self, file: P::File, size: Option<u64>) {
+        self.file = file;
+        self.size = size;
+        self.at_line_end = true;
+        self.access = Access::Open;
+        self.rotation = Rotation::Idle;
+        self.stuck.recover();
+    }
+
+    /// How many of the bytes go into the file that is open after this call; at least one.
+    fn piece(&mut self, bytes: &[u8], now: Instant) -> usize {
+        // Others may truncate the file or put a full one in its place: enough rounds for that, and then it just goes on.
+        const ROUNDS: usize = 3;
+        for _ in 0..ROUNDS {
+            let (true, Some(size)) = (self.is_limited(), self.size) else { return bytes.len() };
+            let room = self.limits.maxbytes.saturating_sub(size);
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            let fitting = cut(bytes, room, size > 0 && self.at_line_end);
+            if fitting > 0 {
+                return fitting;
+            }
+            if !self.rotate(now) {
+                break;
+            }
+        }
+        bytes.len()
+    }
+
+    /// Appends until all is taken or an error ends it.
+    fn append(&mut self, piece: &[u8], now: Instant) -> usize {
+        let (mut taken, mut interrupts) = (0, 0);
+        while let Some(rest) = piece.get(taken..).filter(|rest| !rest.is_empty()) {
+            match self.place.write(&mut self.file, rest) {
+                Ok(0) => return self.hold(io::ErrorKind::WriteZero.into(), taken, now),
+                Ok(written) => {
+                    taken = piece.len().min(taken.saturating_add(written));
+                    self.has_grown(piece, taken, written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && interrupts < INTERRUPTS_MAX => {
+                    interrupts += 1
+                }
+                Err(error) => return self.hold(error, taken, now),
+            }
+        }
+        taken
+    }
+
+    fn has_grown(&mut self, piece: &[u8], taken: usize, written: usize) {
+        self.size = self.size.map(|size| size.saturating_add(written as u64));
+        self.at_line_end = piece.get(..taken).is_some_and(|taken| taken.ends_with(b"\n"));
+        self.access = Access::Open;
+        self.loss.recover();
+    }
+
+    fn hold(&mut self, error: io::Error, taken: usize, now: Instant) -> usize {
+        self.access = Access::Held { until: now + RETRY };
+        self.loss.fail(error.into(), 0);
+        taken
+    }
+
+    fn resume(&mut self, now: Instant) {
+        if let Rotation::Stuck { step, retry } = self.rotation
+            && now >= retry
+        {
+            self.go_on(step, now);
+        }
+    }
+
+    /// Makes room by a new file; false if that has to wait.
+    fn rotate(&mut self, now: Instant) -> bool {
+        match self.rotation {
+            Rotation::Stuck { retry, .. } if now < retry => false,
+            Rotation::Stuck { step, .. } => self.go_on(step, now),
+            Rotation::Idle => self.was_truncated() || self.go_on(Step::Compare, now),
+        }
+    }
+
+    /// Somebody made room already.
+    fn was_truncated(&mut self) -> bool {
+        match (self.place.facts(&self.file), self.size) {
+            (Ok(Some(facts)), Some(size)) => {
+                self.size = Some(facts.size);
+                facts.size < size
+            }
+            _ => false,
+        }
+    }
+
+    fn go_on(&mut self, step: Step, now: Instant) -> bool {
+        let mut at = step;
+        let result = self.take_steps(&mut at);
+        self.place.leave();
+        match result {
+            Ok(()) => {
+                self.rotation = Rotation::Idle;
+                self.stuck.recover();
+                true
+            }
+            Err(cause) => {
+                self.rotation = Rotation::Stuck { step: at, retry: now + RETRY };
+                self.stuck.fail(cause, 0);
+                false
+            }
+        }
+    }
+
+    fn take_steps(&mut self, at: &mut Step) -> Result<(), Cause> {
+        self.place.enter()?;
+        loop {
+            let finding = match self.take_step(*at) {
+                Ok(finding) => finding,
+                Err((cause, resume_at)) => {
+                    *at = resume_at;
+                    return Err(cause);
+                }
+            };
+            match at.after(finding, self.limits.backups) {
+                Some(next) => *at = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// One call to the file system; on failure also the step to resume at.
+    fn take_step(&mut self, step: Step) -> Result<Finding, (Cause, Step)> {
+        let stay = |error: io::Error| (Cause::from(error), step);
+        match step {
+            Step::Compare => self.compare().map_err(stay),
+            Step::Survey { backup } => match self.place.look(backup).map_err(stay)? {
+                None => Ok(Finding::Absent),
+                Some((FileKind::Regular, _)) => Ok(Finding::Taken),
+                Some((kind, _)) => Err((Cause::InTheWay { backup, what: kind.describe() }, step)),
+            },
+            Step::Shift { from } => match self.place.shift(from) {
+                // Somebody removed it, so nothing has to move.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::Done),
+                other => other.map(|()| Finding::Done).map_err(stay),
+            },
+            Step::Create => self.create().map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => (error.into(), Step::Compare),
+                _ => stay(error),
+            }),
+            Step::Reopen => self.reopen().map(|()| Finding::Done).map_err(|error| (error.into(), step)),
+            Step::Truncate => self.truncate().map_err(stay),
+        }
+    }
+
+    fn compare(&mut self) -> io::Result<Finding> {
+        let ours = self.place.facts(&self.file)?;
+        Ok(match (self.place.look(0)?, ours) {
+            (None, _) => Finding::Absent,
+            (Some((_, there)), Some(ours)) if there == ours.identity => Finding::Same,
+            (Some(_), _) => Finding::Taken,
+        })
+    }
+
+    fn create(&mut self) -> io::Result<Finding> {
+        self.file = self.place.create()?;
+        self.size = Some(0);
+        Ok(Finding::Done)
+    }
+
+    fn truncate(&mut self) -> io::Result<Finding> {
+        self.place.truncate(&mut self.file)?;
+        self.size = Some(0);
+        Ok(Finding::Done)
+    }
+}
+
+fn open_sized<P: Place>(place: &mut P) -> Result<(P::File, Option<u64>), OpenError> {
+    let file = place.open()?;
+    let facts = place.facts(&file).map_err(|error| OpenError::System {
+        path: place.path().to_owned(),
+        errno: error.raw_os_error().unwrap_or(0),
+        user: None,
+    })?;
+    Ok((file, facts.map(|facts| facts.size)))
+}

@@ -1,0 +1,221 @@
+//! All sinks by id: one for each place, however many streams go there.
+
+use super::rotating_file::{Limits, RotatingFile};
+use super::sink::{Notice, Sink, Written};
+use super::standard::StandardStream;
+use crate::engine::time::Instant;
+use crate::spec::{LogSpec, LogTarget};
+use crate::sys::files::FileIdentity;
+use crate::sys::fsuid::Owner;
+use crate::sys::log_file::{LogPlace, OpenError};
+use crate::sys::standard::Standard;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A sink. Never used again after its last release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SinkId(u64);
+
+/// What makes two targets the same.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Address {
+    Stdout,
+    Stderr,
+    Path(PathBuf),
+    /// A path may be spelt in many ways; its folder and name are one.
+    Name(FileIdentity, OsString),
+}
+
+#[derive(Debug)]
+struct Entry {
+    sink: Sink,
+    users: usize,
+    addresses: Vec<Address>,
+}
+
+/// The registry.
+#[derive(Debug)]
+pub struct Sinks {
+    umask: u32,
+    entries: BTreeMap<SinkId, Entry>,
+    by_address: BTreeMap<Address, SinkId>,
+    /// Those that may have a deadline; all others have none.
+    restless: BTreeSet<SinkId>,
+    last_id: u64,
+}
+
+impl From<&LogSpec> for Limits {
+    fn from(spec: &LogSpec) -> Limits {
+        Limits { maxbytes: spec.maxbytes, backups: spec.backups }
+    }
+}
+
+impl Sinks {
+    /// An empty registry; new files get 0640 less `umask`, the one that the daemon was started with.
+    pub fn new(umask: u32) -> Sinks {
+        let (entries, by_address) = (BTreeMap::new(), BTreeMap::new());
+        Sinks { umask, entries, by_address, restless: BTreeSet::new(), last_id: 0 }
+    }
+
+    /// One more user for the sink that a stream goes to; `None` where it needs no sink (nowhere, or wherever stdout goes).
+    /// A sink that is there already keeps its limits.
+    pub fn open(&mut self, spec: &LogSpec, owner: Option<&Owner>) -> Result<Option<SinkId>, OpenError> {
+        let id = match &spec.target {
+            LogTarget::Null | LogTarget::SameAsStdout => return Ok(None),
+            LogTarget::DaemonStdout => self.open_standard(Address::Stdout)?,
+            LogTarget::DaemonStderr => self.open_standard(Address::Stderr)?,
+            LogTarget::File(path) => match standard_address(path) {
+                Some(address) => self.open_standard(address)?,
+                None => self.open_file(path, spec.into(), owner)?,
+            },
+        };
+        Ok(Some(id))
+    }
+
+    /// One more user for a sink that is known.
+    pub fn retain(&mut self, id: SinkId) -> bool {
+        self.entries.get_mut(&id).map(|entry| entry.users += 1).is_some()
+    }
+
+    /// One user less. With the last one the sink is closed; what nobody was told of yet is told then.
+    pub fn release(&mut self, id: SinkId, now: Instant) -> Option<Notice> {
+        let entry = self.entries.get_mut(&id)?;
+        entry.users = entry.users.saturating_sub(1);
+        if entry.users > 0 {
+            return None;
+        }
+        let mut entry = self.entries.remove(&id)?;
+        self.restless.remove(&id);
+        for address in &entry.addresses {
+            self.by_address.remove(address);
+        }
+        entry.sink.last_notice(now)
+    }
+
+    /// A sink to look at.
+    pub fn get(&self, id: SinkId) -> Option<&Sink> {
+        self.entries.get(&id).map(|entry| &entry.sink)
+    }
+
+    /// A sink to do something with.
+    pub fn get_mut(&mut self, id: SinkId) -> Option<&mut Sink> {
+        let entry = self.entries.get_mut(&id)?;
+        self.restless.insert(id);
+        Some(&mut entry.sink)
+    }
+
+    /// Writes to a sink; for one that is gone, all is dropped.
+    pub fn write(&mut self, id: SinkId, bytes: &[u8], now: Instant) -> Written {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Written { written: 0, dropped: bytes.len() };
+        };
+        let written = entry.sink.write(bytes, now);
+        if entry.sink.deadline().is_some() {
+            self.restless.insert(id);
+        }
+        written
+    }
+
+    /// Changes when a file is rotated.
+    pub fn set_limits(&mut self, id: SinkId, limits: Limits) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.sink.set_limits(limits);
+        }
+    }
+
+    /// Opens every file anew, after somebody moved them away. Those that fail keep the old file and are returned.
+    pub fn reopen_all(&mut self) -> Vec<OpenError> {
+        self.restless.extend(self.entries.keys());
+        self.entries.values_mut().filter_map(|entry| entry.sink.reopen().err()).collect()
+    }
+
+    /// The earliest deadline of all sinks; one in the past means now.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        let entries = &self.entries;
+        let deadline = |id: &SinkId| entries.get(id).and_then(|entry| entry.sink.deadline());
+        self.restless.retain(|id| deadline(id).is_some());
+        self.restless.iter().filter_map(deadline).min()
+    }
+
+    /// Does all that is due, and returns what a person has to hear.
+    pub fn on_deadline(&mut self, now: Instant) -> Vec<(SinkId, Notice)> {
+        let mut notices = Vec::new();
+        for id in &self.restless {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            if entry.sink.deadline().is_some_and(|deadline| deadline <= now) {
+                entry.sink.on_deadline(now);
+                notices.extend(std::iter::from_fn(|| entry.sink.take_notice(now)).map(|notice| (*id, notice)));
+            }
+        }
+        notices
+    }
+
+    fn open_standard(&mut self, address: Address) -> Result<SinkId, OpenError> {
+        if let Some(id) = self.known(&address) {
+            return Ok(id);
+        }
+        let (name, opened) = match address {
+            Address::Stderr => ("/dev/stderr", Standard::stderr()),
+            _ => ("/dev/stdout", Standard::stdout()),
+        };
+        let failed = |error: io::Error| OpenError::System {
+            path: name.into(),
+            errno: error.raw_os_error().unwrap_or(0),
+            user: None,
+        };
+        let stream = StandardStream::new(name, opened.map_err(failed)?);
+        Ok(self.insert(Sink::Standard(stream), vec![address]))
+    }
+
+    fn open_file(&mut self, path: &Path, limits: Limits, owner: Option<&Owner>) -> Result<SinkId, OpenError> {
+        let by_path = Address::Path(path.to_owned());
+        if let Some(id) = self.known(&by_path) {
+            return self.check(id);
+        }
+        let file = RotatingFile::open(LogPlace::new(path, owner.cloned(), self.umask), limits)?;
+        let (folder, name) = file.place().address()?;
+        let by_name = Address::Name(folder, name);
+        match self.known(&by_name) {
+            Some(id) => self.check(id),
+            None => Ok(self.insert(Sink::File(Box::new(file)), vec![by_path, by_name])),
+        }
+    }
+
+    /// Counts one user more for a sink that is there.
+    fn known(&mut self, address: &Address) -> Option<SinkId> {
+        let id = *self.by_address.get(address)?;
+        self.retain(id).then_some(id)
+    }
+
+    /// A place that fails at the moment must prove itself to a new user, as a place of its own would have to.
+    fn check(&mut self, id: SinkId) -> Result<SinkId, OpenError> {
+        let Some(entry) = self.entries.get_mut(&id) else { return Ok(id) };
+        if entry.sink.failing().is_none() {
+            return Ok(id);
+        }
+        let reopened = entry.sink.reopen();
+        if reopened.is_err() {
+            entry.users = entry.users.saturating_sub(1);
+        }
+        reopened.map(|()| id)
+    }
+
+    fn insert(&mut self, sink: Sink, addresses: Vec<Address>) -> SinkId {
+        self.last_id += 1;
+        let id = SinkId(self.last_id);
+        self.by_address.extend(addresses.iter().map(|address| (address.clone(), id)));
+        self.entries.insert(id, Entry { sink, users: 1, addresses });
+        id
+    }
+}
+
+/// Other names of the daemon's own streams.
+fn standard_address(path: &Path) -> Option<Address> {
+    match path.to_str()? {
+        "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Address::Stdout),
+        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Address::Stderr),
+        _ => None,
+    }
+}

@@ -1,0 +1,135 @@
+//! One stream of a child: bytes from its pipe into a sink. The stream lives until its end, not until the child's.
+
+use super::ready::Served;
+use crate::engine::id::InstanceId;
+use std::io::{ErrorKind, Read};
+
+/// Bytes taken from one stream in one serving.
+pub const OUTPUT_BUDGET: usize = 64 * 1024;
+
+/// Takes what a stream brings; it never blocks and never refuses (what it cannot keep it counts).
+pub trait Taker {
+    /// Takes all of `bytes`.
+    fn take(&mut self, bytes: &[u8]);
+}
+
+/// The daemon's end of one stream, over any reader, so that tests can script it.
+#[derive(Debug)]
+pub struct Output<R> {
+    /// Whose stream it is.
+    pub instance: InstanceId,
+    reader: R,
+    ready: bool,
+    /// The writers are gone: a short read is not the end, only 0 is.
+    ended: bool,
+    /// In the ready list.
+    pub queued: bool,
+}
+
+impl<R: Read> Output<R> {
+    /// A fresh stream, taken as ready.
+    pub fn new(instance: InstanceId, reader: R) -> Output<R> {
+        Output { instance, reader, ready: true, ended: false, queued: false }
+    }
+
+    /// Notes what the kernel said.
+    pub fn mark(&mut self, ended: bool) {
+        self.ready = true;
+        self.ended |= ended;
+    }
+
+    /// The reader, to register and deregister it.
+    pub fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
+    /// Moves bytes until the pipe is empty, at its end, or the budget is spent.
+    pub fn serve(&mut self, scratch: &mut [u8], taker: &mut dyn Taker) -> Served {
+        let mut budget = OUTPUT_BUDGET;
+        while self.ready {
+            if budget == 0 {
+                return Served::More;
+            }
+            let room = scratch.len().min(budget);
+            match self.reader.read(&mut scratch[..room]) {
+                Ok(0) => return Served::Closed,
+                Ok(count) => {
+                    taker.take(&scratch[..count]);
+                    budget -= count;
+                    // A short read empties the pipe; but with the end in the same event no other event follows.
+                    self.ready = count == room || self.ended;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Served::Closed,
+            }
+        }
+        Served::Dry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::id::Key;
+    use std::collections::VecDeque;
+    use std::io;
+
+    struct Script(VecDeque<io::Result<Vec<u8>>>);
+
+    impl Read for Script {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let Some(next) = self.0.pop_front() else { return Err(ErrorKind::WouldBlock.into()) };
+            let mut bytes = next?;
+            let count = bytes.len().min(buf.len());
+            buf[..count].copy_from_slice(&bytes[..count]);
+            if count < bytes.len() {
+                self.0.push_front(Ok(bytes.split_off(count)));
+            }
+            Ok(count)
+        }
+    }
+
+    struct Bytes(Vec<u8>);
+
+    impl Taker for Bytes {
+        fn take(&mut self, bytes: &[u8]) {
+            self.0.extend_from_slice(bytes);
+        }
+    }
+
+    fn output(script: Vec<io::Result<Vec<u8>>>) -> Output<Script> {
+        let instance = InstanceId(Key { slot: 0, generation: 0 });
+        Output::new(instance, Script(script.into()))
+    }
+
+    #[test]
+    fn a_short_read_waits_for_the_next_edge() {
+        let (mut output, mut sink) = (output(vec![Ok(b"one".to_vec()), Ok(b"two".to_vec())]), Bytes(Vec::new()));
+        assert_eq!(output.serve(&mut [0; 1024], &mut sink), Served::Dry);
+        assert_eq!(sink.0, b"one");
+        output.mark(false);
+        assert_eq!(output.serve(&mut [0; 1024], &mut sink), Served::Dry);
+        assert_eq!(sink.0, b"onetwo");
+    }
+
+    #[test]
+    fn a_short_read_with_the_end_in_one_event_reads_on_to_the_end() {
+        let (mut output, mut sink) = (output(vec![Ok(b"last".to_vec()), Ok(vec![])]), Bytes(Vec::new()));
+        output.mark(true);
+        assert_eq!(output.serve(&mut [0; 1024], &mut sink), Served::Closed);
+        assert_eq!(sink.0, b"last");
+    }
+
+    #[test]
+    fn a_flood_stops_at_the_budget() {
+        let (mut output, mut sink) = (output(vec![Ok(vec![7; 3 * OUTPUT_BUDGET])]), Bytes(Vec::new()));
+        assert_eq!(output.serve(&mut vec![0; OUTPUT_BUDGET], &mut sink), Served::More);
+        assert_eq!(sink.0.len(), OUTPUT_BUDGET);
+    }
+
+    #[test]
+    fn an_empty_pipe_is_dry() {
+        assert_eq!(output(vec![]).serve(&mut [0; 16], &mut Bytes(Vec::new())), Served::Dry);
+    }
+}

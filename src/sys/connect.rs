@@ -1,0 +1,76 @@
+//! Connecting to a daemon: a connect that ends in time, and whom we are talking to.
+
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
+use nix::sys::time::TimeVal;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The point after which nobody waits any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now.
+    pub fn after(timeout: Duration) -> Deadline {
+        let now = Instant::now();
+        // Beyond what the clock can hold, a century is as good as any.
+        Deadline(now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000)))
+    }
+
+    /// What is left of it; an error of kind `TimedOut` when nothing is.
+    pub fn left(self) -> io::Result<Duration> {
+        let left = self.0.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// Connects, also to a daemon too busy to accept, but no longer than until `deadline`.
+pub fn connect(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
+    let address = UnixAddr::new(path)?;
+    let fd = socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None)?;
+    nix::fcntl::fcntl(&fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    loop {
+        // Linux waits this long for room in the backlog; where it does not, the connect fails at once.
+        socket::setsockopt(&fd, sockopt::SendTimeout, &time_val(deadline.left()?))?;
+        match socket::connect(fd.as_raw_fd(), &address) {
+            Ok(()) => return Ok(UnixStream::from(fd)),
+            Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Zero would mean for ever.
+fn time_val(left: Duration) -> TimeVal {
+    let micros = left.as_micros().max(1);
+    let seconds = i32::try_from(micros / 1_000_000).unwrap_or(i32::MAX);
+    TimeVal::new(seconds.into(), (micros % 1_000_000) as libc::suseconds_t)
+}
+
+/// The user on whose behalf the other end listens.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+    Ok(socket::getsockopt(stream, sockopt::PeerCredentials)?.uid())
+}
+
+/// The user on whose behalf the other end listens.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn peer_uid(stream: &UnixStream) -> io::Result<u32> {
+    Ok(nix::unistd::getpeereid(stream)?.0.as_raw())
+}
+
+/// The user on whose behalf this process acts.
+pub fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Whether others than the owner of the folder a socket lies in could have put it there.
+pub fn folder_is_shared(socket: &Path) -> io::Result<bool> {
+    let real = std::fs::canonicalize(socket)?;
+    let folder = real.parent().unwrap_or(Path::new("/"));
+    Ok(std::fs::metadata(folder)?.mode() & 0o022 != 0)
+}

@@ -1,0 +1,75 @@
+//! Small deeds on descriptors that several rooms of this layer share.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// The result of a call that returns -1 and sets errno.
+pub(super) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// A pipe, its reading end first; neither end survives an exec.
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    #[cfg(not(target_vendor = "apple"))]
+    // SAFETY: the kernel writes two descriptors into an array of two.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    #[cfg(target_vendor = "apple")]
+    // SAFETY: the kernel writes two descriptors into an array of two.
+    check(unsafe { libc::pipe(ends.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so both are open and nobody else owns them.
+    let (read, write) = unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) };
+    #[cfg(target_vendor = "apple")]
+    {
+        set_close_on_exec(&read)?;
+        set_close_on_exec(&write)?;
+    }
+    Ok((read, write))
+}
+
+/// Makes reads and writes return at once.
+pub(super) fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: F_GETFL takes no pointer.
+    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: F_SETFL takes no pointer.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+    Ok(())
+}
+
+/// Closes the descriptor at the next exec.
+#[allow(dead_code)]
+pub(super) fn set_close_on_exec(fd: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD takes no pointer.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(())
+}
+
+/// A second descriptor for the same open file, with a number of at least `lowest`, closed at the next exec.
+pub(super) fn duplicate_above(fd: RawFd, lowest: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes no pointer.
+    let copy = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, lowest) })?;
+    // SAFETY: the call succeeded, so the number is open and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// The same open file under a number of at least `lowest`.
+pub(super) fn lift(fd: OwnedFd, lowest: RawFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() >= lowest { Ok(fd) } else { duplicate_above(fd.as_raw_fd(), lowest) }
+}
+
+/// Reads into `buffer`; `None` if there is nothing yet.
+pub(super) fn read_now(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        // SAFETY: the buffer is valid for writes of its length.
+        let count = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+        if let Ok(count) = usize::try_from(count) {
+            return Ok(Some(count));
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::WouldBlock => return Ok(None),
+            _ => return Err(error),
+        }
+    }
+}

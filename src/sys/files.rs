@@ -1,0 +1,108 @@
+//! Small questions to the file system that can neither hang nor swallow memory, and the wording of its errors.
+//!
+//! Log files have a room of their own: [`log_file`](super::log_file).
+
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FileStat, SFlag};
+use nix::unistd::AccessFlags;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The whole of a regular file of at most `max` bytes; anything else there (a FIFO, a folder) is an error, never a wait.
+pub fn read_small_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Whether we could make a file in this folder, asked of the kernel with our effective identity.
+pub fn write_access(folder: &Path) -> io::Result<()> {
+    let wanted = AccessFlags::W_OK | AccessFlags::X_OK;
+    nix::unistd::faccessat(nix::fcntl::AT_FDCWD, folder, wanted, AtFlags::AT_EACCESS).map_err(io::Error::from)
+}
+
+/// Whether the path leads to a folder.
+pub fn is_dir(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+/// `ENOSPC (No space left on device)`.
+pub fn errno_text(errno: i32) -> String {
+    let errno = Errno::from_raw(errno);
+    format!("{errno:?} ({})", errno.desc())
+}
+
+/// What stands at a place, as one tells a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Bytes on a disk.
+    Regular,
+    /// A character device.
+    Device,
+    /// A symbolic link itself.
+    Link,
+    /// A folder.
+    Folder,
+    /// A named pipe, or an anonymous one.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// Anything else.
+    Other,
+}
+
+impl FileKind {
+    /// With its article, for an error message.
+    pub fn describe(self) -> &'static str {
+        match self {
+            FileKind::Regular => "a regular file",
+            FileKind::Device => "a character device",
+            FileKind::Link => "a symbolic link",
+            FileKind::Folder => "a directory",
+            FileKind::Pipe => "a FIFO",
+            FileKind::Socket => "a socket",
+            FileKind::Other => "a block device",
+        }
+    }
+
+    pub(super) fn of(stat: &FileStat) -> FileKind {
+        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFREG => FileKind::Regular,
+            SFlag::S_IFCHR => FileKind::Device,
+            SFlag::S_IFLNK => FileKind::Link,
+            SFlag::S_IFDIR => FileKind::Folder,
+            SFlag::S_IFIFO => FileKind::Pipe,
+            SFlag::S_IFSOCK => FileKind::Socket,
+            _ => FileKind::Other,
+        }
+    }
+}
+
+/// Which file it is, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileIdentity {
+    /// The file system.
+    pub device: u64,
+    /// The file in it.
+    pub inode: u64,
+}
+
+impl FileIdentity {
+    // The widths of these fields differ from system to system.
+    #[allow(clippy::unnecessary_cast)]
+    pub(super) fn of(stat: &FileStat) -> FileIdentity {
+        FileIdentity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+    }
+}

@@ -1,0 +1,85 @@
+//! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
+
+use serde::Deserialize;
+
+/// A reply: what is not in it is empty, what is not known is ignored.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default)]
+pub struct Answer {
+    /// `ok` or `error`.
+    pub status: String,
+    /// For people.
+    pub message: Option<String>,
+    /// For programs.
+    pub code: Option<String>,
+    /// What went wrong underneath.
+    pub reason: Option<String>,
+    /// The rows of a status.
+    pub processes: Vec<Row>,
+    /// New by a reload.
+    pub added: Vec<String>,
+    /// Gone by a reload.
+    pub removed: Vec<String>,
+    /// Other by a reload.
+    pub changed: Vec<String>,
+}
+
+/// One process in a status.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: String,
+    /// `None`: dead.
+    pub pid: Option<i64>,
+    /// Seconds.
+    pub uptime: Option<u64>,
+    /// `None`: not checked, or no verdict yet.
+    pub healthy: Option<bool>,
+}
+
+impl Answer {
+    /// Reads the body of a reply's frame.
+    pub fn decode(frame: &[u8]) -> Result<Answer, String> {
+        let answer: Answer = serde_json::from_slice(frame).map_err(|error| error.to_string())?;
+        match answer.status.as_str() {
+            "ok" | "error" => Ok(answer),
+            other => Err(format!("no status in it, but {other:?}")),
+        }
+    }
+
+    /// It was done.
+    pub fn is_ok(&self) -> bool {
+        self.status == "ok"
+    }
+
+    /// The reply would have been longer than a frame: ask for less at a time.
+    pub fn is_too_large(&self) -> bool {
+        self.code.as_deref() == Some("MESSAGE_TOO_LARGE")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_older_and_newer_daemons_say_is_read() {
+        let old = r#"{"status": "ok", "processes": [{"name": "a", "state": "STOPPED", "pid": null}]}"#;
+        let answer = Answer::decode(old.as_bytes()).unwrap();
+        assert!(answer.is_ok() && answer.processes[0].uptime.is_none() && answer.processes[0].healthy.is_none());
+        let new = r#"{"status":"error","message":"x","code":"BRAND_NEW","later":{"deep":[1]},"added":[]}"#;
+        let answer = Answer::decode(new.as_bytes()).unwrap();
+        assert!(!answer.is_ok() && !answer.is_too_large());
+        assert_eq!(answer.code.as_deref(), Some("BRAND_NEW"));
+    }
+
+    #[test]
+    fn what_is_no_reply_is_an_error() {
+        for text in ["", "{}", "[]", "hello", r#"{"status":"maybe"}"#, r#"{"status":"ok","processes":[7]}"#, "[[[["] {
+            assert!(Answer::decode(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

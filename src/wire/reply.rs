@@ -1,0 +1,407 @@
+//! Replies, as the daemon words them into frames.
+//!
+//! `status`, `message`, `processes`, `added`, `removed` and `changed` keep the shape that Python's clients read;
+//! everything else is said in further keys. A reply is never longer than a frame.
+
+use super::frame::{self, MAX_FRAME};
+use super::request::Id;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::io;
+
+/// Messages in a reply that would be too long are cut to this; six times as much if every byte needs an escape.
+const CUT_MESSAGE: usize = 64 << 10;
+
+/// Why a request failed, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// A frame of no bytes.
+    EmptyRequest,
+    /// No JSON, or none that means one thing only.
+    InvalidJson,
+    /// No object, or a field of the wrong type.
+    InvalidRequest,
+    /// No command, or none that exists.
+    UnknownCommand,
+    /// A frame, or the reply to it, above 1 MiB.
+    MessageTooLarge,
+    /// No such process or group.
+    NotFound,
+    /// It was tried and did not succeed.
+    Failed,
+    /// A later request overtook it.
+    Superseded,
+    /// The daemon is going.
+    ShuttingDown,
+    /// Not for this user.
+    Denied,
+    /// A fault of the daemon.
+    InternalError,
+}
+
+impl ErrorCode {
+    /// Every code there is.
+    pub const ALL: [ErrorCode; 11] = [
+        ErrorCode::EmptyRequest,
+        ErrorCode::InvalidJson,
+        ErrorCode::InvalidRequest,
+        ErrorCode::UnknownCommand,
+        ErrorCode::MessageTooLarge,
+        ErrorCode::NotFound,
+        ErrorCode::Failed,
+        ErrorCode::Superseded,
+        ErrorCode::ShuttingDown,
+        ErrorCode::Denied,
+        ErrorCode::InternalError,
+    ];
+
+    /// The word of the protocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ErrorCode::EmptyRequest => "EMPTY_REQUEST",
+            ErrorCode::InvalidJson => "INVALID_JSON",
+            ErrorCode::InvalidRequest => "INVALID_REQUEST",
+            ErrorCode::UnknownCommand => "UNKNOWN_COMMAND",
+            ErrorCode::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            ErrorCode::NotFound => "NOT_FOUND",
+            ErrorCode::Failed => "FAILED",
+            ErrorCode::Superseded => "SUPERSEDED",
+            ErrorCode::ShuttingDown => "SHUTTING_DOWN",
+            ErrorCode::Denied => "DENIED",
+            ErrorCode::InternalError => "INTERNAL_ERROR",
+        }
+    }
+}
+
+/// One process in a status reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProcessRow {
+    /// The name of the instance.
+    pub name: String,
+    /// One of the eight words.
+    pub state: &'static str,
+    /// `None`: dead.
+    pub pid: Option<i32>,
+    /// Whole seconds since the spawn; live only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<u64>,
+    /// The verdict of its health checks; live only, `None` until there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// Said only where there is something to say, or on request.
+    #[serde(flatten)]
+    pub detail: RowDetail,
+}
+
+/// What a row says beyond what Python's clients read; keys that are `None` are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RowDetail {
+    /// The group it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The program it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// The last exit or exec error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Failed attempts in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Until the next attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+    /// Nothing can kill it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unkillable: Option<bool>,
+    /// A reload dropped it; it goes once it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<bool>,
+    /// Bytes of its output that found no place in its logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped_bytes: Option<u64>,
+}
+
+/// What a request is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It was done.
+    Ok {
+        /// For people.
+        message: String,
+    },
+    /// It was not.
+    Error {
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+        /// What went wrong underneath.
+        reason: Option<String>,
+    },
+    /// What a reload did: names of instances.
+    Reload {
+        /// New ones.
+        added: Vec<String>,
+        /// Those that are gone.
+        removed: Vec<String>,
+        /// Those that will be other at their next start.
+        changed: Vec<String>,
+    },
+    /// The state of things.
+    Status(Vec<ProcessRow>),
+}
+
+/// The keys in the order in which they are written.
+#[derive(Serialize, Default)]
+struct Written<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<&'a [ProcessRow]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+}
+
+impl Reply {
+    /// It was done.
+    pub fn ok(message: impl Into<String>) -> Reply {
+        Reply::Ok { message: message.into() }
+    }
+
+    /// It was not.
+    pub fn error(code: ErrorCode, message: impl Into<String>, reason: Option<String>) -> Reply {
+        Reply::Error { code, message: message.into(), reason }
+    }
+
+    /// What a reload did.
+    pub fn reload(added: Vec<String>, removed: Vec<String>, changed: Vec<String>) -> Reply {
+        Reply::Reload { added, removed, changed }
+    }
+
+    /// The state of things.
+    pub fn status(rows: Vec<ProcessRow>) -> Reply {
+        Reply::Status(rows)
+    }
+
+    /// Appends its JSON to `out`, without a frame and of whatever length.
+    pub fn encode(&self, id: Option<&Id>, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, &self.written(id)).expect("a reply always serialises into memory");
+    }
+
+    /// Appends it to `out` as one frame. One that would be too long is cut (messages) or told to be (lists).
+    pub fn encode_bounded(&self, id: Option<&Id>, out: &mut Vec<u8>) {
+        if framed(&self.written(id), out).is_err() {
+            let short = self.shortened();
+            framed(&short.written(id), out).expect("a shortened reply fits into a frame");
+        }
+    }
+
+    fn written<'a>(&'a self, id: Option<&'a Id>) -> Written<'a> {
+        let id = id.map(Id::raw);
+        match self {
+            Reply::Ok { message } => Written { status: "ok", message: Some(message.into()), id, ..Written::default() },
+            Reply::Error { code, message, reason } => Written {
+                status: "error",
+                message: Some(message.into()),
+                code: Some(code.name()),
+                reason: reason.as_deref().map(Cow::from),
+                id,
+                ..Written::default()
+            },
+            Reply::Reload { added, removed, changed } => Written {
+                status: "ok",
+                added: Some(added),
+                removed: Some(removed),
+                changed: Some(changed),
+                id,
+                ..Written::default()
+            },
+            Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
+        }
+    }
+
+    fn shortened(&self) -> Reply {
+        let too_large = |message: &str| Reply::error(ErrorCode::MessageTooLarge, message, None);
+        match self {
+            Reply::Ok { message } => Reply::ok(cut(message)),
+            Reply::Error { code, message, reason } => Reply::error(*code, cut(message), reason.as_deref().map(cut)),
+            Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
+            Reply::Status(_) => {
+                too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")
+            }
+        }
+    }
+}
+
+/// The first [`CUT_MESSAGE`] bytes or a few less.
+fn cut(text: &str) -> String {
+    if text.len() <= CUT_MESSAGE {
+        return text.to_owned();
+    }
+    let end = (0..=CUT_MESSAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{} … (cut)", &text[..end])
+}
+
+/// Appends one frame, or nothing when its body would be too long.
+fn framed(written: &Written<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    let body = start + 4;
+    let result = serde_json::to_writer(Bounded { out, end: body + MAX_FRAME }, written).map_err(io::Error::from);
+    match result.and_then(|()| frame::header(out.len() - body).map_err(io::Error::other)) {
+        Ok(header) => out[start..body].copy_from_slice(&header),
+        Err(error) => {
+            out.truncate(start);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Writes to memory up to a length, so that a reply nobody can be sent is not written to its end.
+struct Bounded<'a> {
+    out: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl io::Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.out.len() + bytes.len() > self.end {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Answer, Decoder, decode};
+
+    fn json(reply: &Reply) -> String {
+        let mut out = Vec::new();
+        reply.encode(None, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn row(name: &str) -> ProcessRow {
+        let detail = RowDetail::default();
+        ProcessRow { name: name.to_owned(), state: "STOPPED", pid: None, uptime: None, healthy: None, detail }
+    }
+
+    /// The one frame of a reply, as its client reads it.
+    fn bounded(reply: &Reply, id: Option<&Id>) -> (usize, Answer) {
+        let mut out = b"before".to_vec();
+        reply.encode_bounded(id, &mut out);
+        let mut decoder = Decoder::new();
+        decoder.push(out.strip_prefix(b"before").unwrap());
+        let frame = decoder.pull().unwrap().unwrap();
+        assert_eq!(decoder.buffered(), 0);
+        (frame.len(), Answer::decode(&frame).unwrap())
+    }
+
+    #[test]
+    fn each_kind_has_its_shape() {
+        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for (reply, text) in [
+            (Reply::ok("Started web"), r#"{"status":"ok","message":"Started web"}"#),
+            (
+                Reply::error(ErrorCode::NotFound, "Process not found", None),
+                r#"{"status":"error","message":"Process not found","code":"NOT_FOUND"}"#,
+            ),
+            (
+                Reply::error(ErrorCode::Failed, "web did not", Some("exit code 1".to_owned())),
+                r#"{"status":"error","message":"web did not","code":"FAILED","reason":"exit code 1"}"#,
+            ),
+            (
+                Reply::reload(names("a b"), vec![], names("c")),
+                r#"{"status":"ok","added":["a","b"],"removed":[],"changed":["c"]}"#,
+            ),
+            (Reply::status(vec![]), r#"{"status":"ok","processes":[]}"#),
+            (
+                Reply::status(vec![row("web")]),
+                r#"{"status":"ok","processes":[{"name":"web","state":"STOPPED","pid":null}]}"#,
+            ),
+        ] {
+            assert_eq!(json(&reply), text);
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_there_is_to_say() {
+        let mut row = row("web");
+        (row.state, row.pid, row.uptime, row.healthy) = ("RUNNING", Some(12), Some(0), Some(false));
+        row.detail.attempts = Some(2);
+        row.detail.reason = Some("exit \"1\"".to_owned());
+        let text = r#"{"name":"web","state":"RUNNING","pid":12,"uptime":0,"healthy":false,"reason":"exit \"1\"","attempts":2}"#;
+        assert_eq!(serde_json::to_string(&row).unwrap(), text);
+    }
+
+    #[test]
+    fn the_id_comes_back() {
+        let envelope = decode(br#"{"id":"x\u0041","command":"reload"}"#).unwrap();
+        let mut out = Vec::new();
+        Reply::ok("").encode(envelope.id.as_ref(), &mut out);
+        assert_eq!(out, br#"{"status":"ok","message":"","id":"x\u0041"}"#);
+        let rejection = decode(br#"{"id":5,"command":"x"}"#).unwrap_err();
+        out.clear();
+        rejection.reply().encode(rejection.id.as_ref(), &mut out);
+        assert_eq!(out, br#"{"status":"error","message":"Unknown command: x","code":"UNKNOWN_COMMAND","id":5}"#);
+    }
+
+    #[test]
+    fn a_status_above_a_frame_names_the_way_out() {
+        let rows = |count| Reply::status((0..count).map(|n| row(&format!("program:{n:05}"))).collect());
+        let (length, answer) = bounded(&rows(10_000), None);
+        assert!(length < MAX_FRAME && answer.is_ok() && answer.processes.len() == 10_000);
+        let (_, answer) = bounded(&rows(30_000), None);
+        assert!(answer.is_too_large());
+        let message = answer.message.unwrap();
+        assert!(["\"names\"", "\"offset\"", "\"limit\""].iter().all(|field| message.contains(field)), "{message}");
+    }
+
+    #[test]
+    fn the_bound_is_exact() {
+        let frame = |length| bounded(&Reply::ok("x".repeat(length)), None);
+        let overhead = frame(0).0;
+        assert_eq!(frame(MAX_FRAME - overhead).0, MAX_FRAME);
+        let (length, answer) = frame(MAX_FRAME - overhead + 1);
+        assert!(length < CUT_MESSAGE + 100 && answer.message.unwrap().ends_with("… (cut)"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_whatever_they_are_made_of() {
+        for text in ["\x01".repeat(1 << 20), "é".repeat(1 << 20), "x".repeat(1 << 21)] {
+            let reply = Reply::error(ErrorCode::Failed, text.clone(), Some(text));
+            let (_, answer) = bounded(&reply, None);
+            assert_eq!(answer.code.as_deref(), Some("FAILED"));
+            assert!(answer.reason.unwrap().ends_with("(cut)"));
+        }
+        let many = vec!["name".repeat(10); 30_000];
+        assert!(bounded(&Reply::reload(many, vec![], vec![]), None).1.is_too_large());
+    }
+
+    #[test]
+    fn codes_have_names_of_their_own() {
+        let names: std::collections::BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), ErrorCode::ALL.len());
+    }
+}

@@ -1,0 +1,368 @@
+//! Requests: the body of a frame turned into one of a closed set of commands, or a rejection with a code.
+//!
+//! Wrong text is refused, not interpreted; a name that nobody bears is no error here, the daemon knows its names.
+
+use super::json::{self, Fields, JsonError};
+use super::reply::{ErrorCode, Reply};
+use super::text;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+/// The longest id, as JSON text, that is carried back.
+const MAX_ID: usize = 200;
+
+const FIELDS: &[&str] = &["id", "command", "name", "force", "names", "offset", "limit", "verbose"];
+
+/// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
+#[derive(Debug, Clone)]
+pub struct Id(Box<RawValue>);
+
+impl Id {
+    /// The JSON text.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    pub(super) fn raw(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Id) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Id {}
+
+/// A request, and the mark its reply is to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// `None`: the reply carries none.
+    pub id: Option<Id>,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What can be asked. A `name` that was not given is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// What is the state of things?
+    Status(StatusQuery),
+    /// Start a process.
+    Start {
+        /// Which.
+        name: String,
+    },
+    /// Stop a process.
+    Stop {
+        /// Which.
+        name: String,
+    },
+    /// Stop a process and start it again.
+    Restart {
+        /// Which.
+        name: String,
+        /// With SIGKILL.
+        force: bool,
+    },
+    /// Start all of a group.
+    StartGroup {
+        /// Which.
+        name: String,
+    },
+    /// Stop all of a group.
+    StopGroup {
+        /// Which.
+        name: String,
+    },
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Which rows of the status are wanted; by default all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatusQuery {
+    /// Only these.
+    pub names: Option<Vec<String>>,
+    /// Skip so many of them.
+    pub offset: usize,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// With every key there is.
+    pub verbose: bool,
+}
+
+/// A frame that is no request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The mark of the request, as far as it could be read.
+    pub id: Option<Id>,
+    /// Of which kind.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+impl Rejection {
+    /// The reply that tells it.
+    pub fn reply(&self) -> Reply {
+        Reply::error(self.code, self.message.clone(), None)
+    }
+}
+
+/// Reads the body of a frame.
+pub fn decode(frame: &[u8]) -> Result<Envelope, Rejection> {
+    if frame.is_empty() {
+        return Err(Rejection { id: None, code: ErrorCode::EmptyRequest, message: "Empty request".to_owned() });
+    }
+    let mut found = Fields::new();
+    let read = json::read_object(frame, FIELDS, &mut found);
+    let fields = Found(found);
+    let id = fields.id();
+    let rejection = |(code, message): Refusal| Rejection { id: id.clone().unwrap_or_default(), code, message };
+    read.map_err(|error| rejection(refusal(error)))?;
+    let request = id.as_ref().map_err(Clone::clone).and_then(|_| fields.request()).map_err(rejection)?;
+    Ok(Envelope { id: id.unwrap_or_default(), request })
+}
+
+type Refusal = (ErrorCode, String);
+
+fn refusal(error: JsonError) -> Refusal {
+    match error {
+        JsonError::Invalid(why) => (ErrorCode::InvalidJson, format!("Invalid JSON: {why}")),
+        JsonError::NotAnObject => (ErrorCode::InvalidRequest, "Request must be a JSON object".to_owned()),
+    }
+}
+
+/// The known fields of a request, each still as valid JSON text.
+struct Found<'de>(Fields<'de>);
+
+impl Found<'_> {
+    /// `null` counts as not given.
+    fn raw(&self, field: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(name, _)| *name == field)?;
+        (*value != "null").then_some(*value)
+    }
+
+    fn value<T: DeserializeOwned>(&self, field: &str, kind: &str) -> Result<Option<T>, Refusal> {
+        let Some(raw) = self.raw(field) else { return Ok(None) };
+        let wrong = |_| (ErrorCode::InvalidRequest, format!("\"{field}\" must be {kind}"));
+        serde_json::from_str(raw).map(Some).map_err(wrong)
+    }
+
+    fn id(&self) -> Result<Option<Id>, Refusal> {
+        let Some(raw) = self.raw("id") else { return Ok(None) };
+        let refused = |why: String| (ErrorCode::InvalidRequest, why);
+        if !raw.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+            return Err(refused("\"id\" must be a string or a number".to_owned()));
+        }
+        if raw.len() > MAX_ID {
+            return Err(refused(format!("\"id\" must be at most {MAX_ID} bytes of JSON")));
+        }
+        let value = RawValue::from_string(raw.to_owned());
+        value.map(|value| Some(Id(value))).map_err(|error| refused(format!("\"id\": {error}")))
+    }
+
+    fn name(&self) -> Result<String, Refusal> {
+        self.value("name", "a string").map(Option::unwrap_or_default)
+    }
+
+    fn request(&self) -> Result<Request, Refusal> {
+        let unknown = |what: &str| (ErrorCode::UnknownCommand, format!("Unknown command: {what}"));
+        let raw = self.raw("command").ok_or_else(|| unknown("(none is given)"))?;
+        let command: String = serde_json::from_str(raw).map_err(|_| unknown("(it must be a string)"))?;
+        Ok(match command.as_str() {
+            "status" => Request::Status(self.query()?),
+            "start" => Request::Start { name: self.name()? },
+            "stop" => Request::Stop { name: self.name()? },
+            "restart" => {
+                let force = self.value("force", "true or false")?.unwrap_or_default();
+                Request::Restart { name: self.name()?, force }
+            }
+            "startgroup" => Request::StartGroup { name: self.name()? },
+            "stopgroup" => Request::StopGroup { name: self.name()? },
+            "reload" => Request::Reload,
+            other => return Err(unknown(&text::echoed(other))),
+        })
+    }
+
+    fn query(&self) -> Result<StatusQuery, Refusal> {
+        let count = |field| self.value::<u64>(field, "a whole number from 0 on").map(|n| n.map(saturate));
+        Ok(StatusQuery {
+            names: self.value("names", "a list of strings")?,
+            offset: count("offset")?.unwrap_or_default(),
+            limit: count("limit")?,
+            verbose: self.value("verbose", "true or false")?.unwrap_or_default(),
+        })
+    }
+}
+
+fn saturate(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// A request as Python's client words it: further keys only where they say something.
+#[derive(Serialize, Default)]
+struct Spoken<'a> {
+    command: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    force: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "is_default")]
+    offset: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    #[serde(skip_serializing_if = "is_default")]
+    verbose: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Request {
+    /// The word for it on the wire.
+    pub const fn command(&self) -> &'static str {
+        match self {
+            Request::Status(_) => "status",
+            Request::Start { .. } => "start",
+            Request::Stop { .. } => "stop",
+            Request::Restart { .. } => "restart",
+            Request::StartGroup { .. } => "startgroup",
+            Request::StopGroup { .. } => "stopgroup",
+            Request::Reload => "reload",
+        }
+    }
+
+    /// The body of its frame.
+    pub fn encode(&self) -> Vec<u8> {
+        let plain = Spoken { command: self.command(), ..Spoken::default() };
+        let spoken = match self {
+            Request::Status(query) => Spoken {
+                names: query.names.as_deref(),
+                offset: query.offset,
+                limit: query.limit,
+                verbose: query.verbose,
+                ..plain
+            },
+            Request::Restart { name, force } => Spoken { name: Some(name), force: Some(*force), ..plain },
+            Request::Start { name }
+            | Request::Stop { name }
+            | Request::StartGroup { name }
+            | Request::StopGroup { name } => Spoken { name: Some(name), ..plain },
+            Request::Reload => plain,
+        };
+        serde_json::to_vec(&spoken).expect("strings, numbers and booleans always serialise into memory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ok(body: &str) -> Request {
+        decode(body.as_bytes()).unwrap_or_else(|rejection| panic!("{body}: {rejection:?}")).request
+    }
+
+    fn refused(body: &[u8]) -> (&'static str, String, Option<String>) {
+        let rejection = decode(body).expect_err(&String::from_utf8_lossy(body));
+        (rejection.code.name(), rejection.message, rejection.id.map(|id| id.text().to_owned()))
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let name = || "web:00".to_owned();
+        for (body, request) in [
+            (r#"{"command":"status"}"#, Request::Status(StatusQuery::default())),
+            (r#"{"command":"start","name":"web:00"}"#, Request::Start { name: name() }),
+            (r#"{"command":"stop","name":"web:00"}"#, Request::Stop { name: name() }),
+            (r#"{"command":"restart","name":"web:00"}"#, Request::Restart { name: name(), force: false }),
+            (r#"{"command":"restart","name":"web:00","force":true}"#, Request::Restart { name: name(), force: true }),
+            (r#"{"command":"startgroup","name":"web:00"}"#, Request::StartGroup { name: name() }),
+            (r#"{"command":"stopgroup","name":"web:00"}"#, Request::StopGroup { name: name() }),
+            (r#"{"command":"reload"}"#, Request::Reload),
+        ] {
+            assert_eq!(ok(body), request);
+            let again = String::from_utf8(request.encode()).unwrap();
+            assert_eq!(ok(&again), request, "{again}");
+        }
+    }
+
+    #[test]
+    fn a_status_can_ask_for_less_or_more() {
+        let query = StatusQuery {
+            names: Some(vec!["a".to_owned(), "b:00".to_owned()]),
+            offset: 10,
+            limit: Some(5),
+            verbose: true,
+        };
+        let body = r#"{"command":"status","names":["a","b:00"],"offset":10,"limit":5,"verbose":true}"#;
+        assert_eq!(ok(body), Request::Status(query.clone()));
+        assert_eq!(Request::Status(query).encode(), body.as_bytes());
+    }
+
+    #[test]
+    fn what_is_not_given_null_or_unknown_is_not_an_error() {
+        for body in [
+            r#"{"command":"start"}"#,
+            r#"{"command":"start","name":null,"force":[],"id":null}"#,
+            r#"{"command":"start","name":"","timeout":{"x":[1]}}"#,
+        ] {
+            assert_eq!(ok(body), Request::Start { name: String::new() });
+        }
+        assert_eq!(ok(r#"{"command":"restart","force":null}"#), Request::Restart { name: String::new(), force: false });
+        assert_eq!(ok(r#"{"command":"reload","name":7,"names":{}}"#), Request::Reload);
+    }
+
+    #[test]
+    fn an_id_comes_back_as_the_text_it_was() {
+        for id in [r#""a b""#, r#""\u0041\n""#, "7", "-0", "1.50", "123456789012345678901234567890", "1e5"] {
+            let body = format!(r#"{{"id": {id} ,"command":"reload"}}"#);
+            assert_eq!(decode(body.as_bytes()).unwrap().id.unwrap().text(), id);
+            let rejected = refused(format!(r#"{{"id":{id},"command":"x"}}"#).as_bytes());
+            assert_eq!(rejected.2.as_deref(), Some(id));
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_its_code() {
+        let long = format!(r#"{{"id":"{}","command":"reload"}}"#, "x".repeat(MAX_ID));
+        let rows: &[(&[u8], &str, &str)] = &[
+            (b"", "EMPTY_REQUEST", "Empty request"),
+            (b" ", "INVALID_JSON", "Invalid JSON: EOF while parsing a value at line 1 column 1"),
+            (b"{", "INVALID_JSON", "Invalid JSON: EOF while parsing an object at line 1 column 1"),
+            (b"[]", "INVALID_REQUEST", "Request must be a JSON object"),
+            (b"\"status\"", "INVALID_REQUEST", "Request must be a JSON object"),
+            (b"null", "INVALID_REQUEST", "Request must be a JSON object"),
+            (br#"{"command":"status","name":1,"name":2}"#, "INVALID_JSON", "key \"name\" is given twice"),
+            (br#"{}"#, "UNKNOWN_COMMAND", "Unknown command: (none is given)"),
+            (br#"{"command":null}"#, "UNKNOWN_COMMAND", "Unknown command: (none is given)"),
+            (br#"{"command":[]}"#, "UNKNOWN_COMMAND", "Unknown command: (it must be a string)"),
+            (br#"{"command":"explode"}"#, "UNKNOWN_COMMAND", "Unknown command: explode"),
+            (br#"{"command":"\u001b[2J"}"#, "UNKNOWN_COMMAND", "Unknown command: \\x1b[2J"),
+            (br#"{"command":"Status"}"#, "UNKNOWN_COMMAND", "Unknown command: Status"),
+            (br#"{"command":"start","name":{}}"#, "INVALID_REQUEST", "\"name\" must be a string"),
+            (br#"{"command":"start","name":7}"#, "INVALID_REQUEST", "\"name\" must be a string"),
+            (br#"{"command":"restart","force":1}"#, "INVALID_REQUEST", "\"force\" must be true or false"),
+            (br#"{"command":"status","names":"a"}"#, "INVALID_REQUEST", "\"names\" must be a list of strings"),
+            (br#"{"command":"status","names":["a",1]}"#, "INVALID_REQUEST", "\"names\" must be a list of strings"),
+            (br#"{"command":"status","offset":-1}"#, "INVALID_REQUEST", "\"offset\" must be a whole number"),
+            (br#"{"command":"status","limit":1.5}"#, "INVALID_REQUEST", "\"limit\" must be a whole number"),
+            (br#"{"command":"status","verbose":"yes"}"#, "INVALID_REQUEST", "\"verbose\" must be true or false"),
+            (br#"{"id":[],"command":"reload"}"#, "INVALID_REQUEST", "\"id\" must be a string or a number"),
+            (br#"{"id":true,"command":"reload"}"#, "INVALID_REQUEST", "\"id\" must be a string or a number"),
+            (long.as_bytes(), "INVALID_REQUEST", "\"id\" must be at most 200 bytes of JSON"),
+        ];
+        for (body, code, message) in rows {
+            let rejected = refused(body);
+            assert_eq!((rejected.0, rejected.2), (*code, None), "{}", String::from_utf8_lossy(body));
+            assert!(rejected.1.contains(message), "{}", rejected.1);
+        }
+    }
+}

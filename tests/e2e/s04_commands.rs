@@ -245,7 +245,7 @@ fn reload_applies_stop_settings_at_once() {
 
 #[test]
 fn reload_of_the_daemon_section() {
-    let d = Daemon::start("loglevel = ERROR\n[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
+    let d = Daemon::start("loglevel = WARNING\n[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
     d.home.configure_raw(
         "[supervice]\nsocket = {dir}/elsewhere.sock\npidfile = {dir}/d.pid\nloglevel = INFO\n\
          [program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n",

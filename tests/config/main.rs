@@ -3,6 +3,7 @@
 
 mod dialect;
 mod differential;
+mod docs;
 mod generator;
 mod machine;
 mod messages;

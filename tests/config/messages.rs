@@ -77,7 +77,7 @@ fn a_wrong_value_is_an_error_in_its_line() {
         ("startsecs = -0.1", "startsecs: `-0.1` is negative (seconds from 0 to 31536000, such as 10 or 0.5)"),
         (
             "healthcheck_interval = 0.5",
-            "healthcheck_interval: `0.5` is too short (seconds from 1 to 31536000, such as 10 or 0.5)",
+            "healthcheck_interval: `0.5` is too short (seconds from 1 to 31536000, such as 10 or 1.5)",
         ),
         (
             "stopsignal = FOO",

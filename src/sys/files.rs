@@ -6,26 +6,11 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, SFlag};
 use nix::unistd::AccessFlags;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
-/// The whole of a regular file of at most `max` bytes; anything else there (a FIFO, a folder) is an error, never a wait.
-pub fn read_small_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes)?;
-    if bytes.len() > max {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
-    }
-    Ok(bytes)
-}
+/// A FIFO or a device does not hold an open with these up, and no terminal becomes ours.
+pub const CAREFUL_OPEN: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
 
 /// Whether we could make a file in this folder, asked of the kernel with our effective identity.
 pub fn write_access(folder: &Path) -> io::Result<()> {
@@ -33,9 +18,10 @@ pub fn write_access(folder: &Path) -> io::Result<()> {
     nix::unistd::faccessat(nix::fcntl::AT_FDCWD, folder, wanted, AtFlags::AT_EACCESS).map_err(io::Error::from)
 }
 
-/// Whether the path leads to a folder.
-pub fn is_dir(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.is_dir())
+/// Whether we could make a folder our working directory.
+pub fn enter_access(folder: &Path) -> io::Result<()> {
+    nix::unistd::faccessat(nix::fcntl::AT_FDCWD, folder, AccessFlags::X_OK, AtFlags::AT_EACCESS)
+        .map_err(io::Error::from)
 }
 
 /// `ENOSPC (No space left on device)`.

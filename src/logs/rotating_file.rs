@@ -46,12 +46,13 @@ pub struct RotatingFile<P: Place> {
     stuck: Loss,
 }
 
+/// How far a rotation has come is read from the names in the folder each time: they cannot be wrong about it, whoever
+/// changed them since, and a call that was done though it was said to have failed is not done twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rotation {
     Idle,
     /// A step failed and waits for its next try.
     Stuck {
-        step: Step,
         retry: Instant,
     },
 }
@@ -160,7 +161,7 @@ impl<P: Place> RotatingFile<P> {
             Access::Open | Access::Held { .. } => None,
         };
         let stuck = match self.rotation {
-            Rotation::Stuck { retry, .. } => Some(retry),
+            Rotation::Stuck { retry } => Some(retry),
             Rotation::Idle => None,
         };
         [gone, stuck, self.loss.due(), self.stuck.due()].into_iter().flatten().min()
@@ -304,19 +305,19 @@ impl<P: Place> RotatingFile<P> {
     }
 
     fn resume(&mut self, now: Instant) {
-        if let Rotation::Stuck { step, retry } = self.rotation
+        if let Rotation::Stuck { retry } = self.rotation
             && now >= retry
         {
-            self.go_on(step, now);
+            self.go_on(now);
         }
     }
 
     /// Makes room by a new file; false if that has to wait.
     fn rotate(&mut self, now: Instant) -> bool {
         match self.rotation {
-            Rotation::Stuck { retry, .. } if now < retry => false,
-            Rotation::Stuck { step, .. } => self.go_on(step, now),
-            Rotation::Idle => self.was_truncated() || self.go_on(Step::Compare, now),
+            Rotation::Stuck { retry } if now < retry => false,
+            Rotation::Stuck { .. } => self.go_on(now),
+            Rotation::Idle => self.was_truncated() || self.go_on(now),
         }
     }
 
@@ -331,9 +332,8 @@ impl<P: Place> RotatingFile<P> {
         }
     }
 
-    fn go_on(&mut self, step: Step, now: Instant) -> bool {
-        let mut at = step;
-        let result = self.take_steps(&mut at);
+    fn go_on(&mut self, now: Instant) -> bool {
+        let result = self.take_steps();
         self.place.leave();
         match result {
             Ok(()) => {
@@ -342,55 +342,36 @@ impl<P: Place> RotatingFile<P> {
                 true
             }
             Err(cause) => {
-                self.rotation = Rotation::Stuck { step: at, retry: now + RETRY };
+                self.rotation = Rotation::Stuck { retry: now + RETRY };
                 self.stuck.fail(cause, 0);
                 false
             }
         }
     }
 
-    fn take_steps(&mut self, at: &mut Step) -> Result<(), Cause> {
+    fn take_steps(&mut self) -> Result<(), Cause> {
         self.place.enter()?;
-        loop {
-            let finding = match self.take_step(*at) {
-                Ok(finding) => finding,
-                Err((cause, resume_at)) => {
-                    *at = resume_at;
-                    return Err(cause);
-                }
-            };
-            match at.after(finding, self.limits.backups) {
-                Some(next) => *at = next,
-                None => return Ok(()),
-            }
+        let mut ahead = Some(Step::Compare);
+        while let Some(step) = ahead {
+            let finding = self.take_step(step)?;
+            ahead = step.after(finding, self.limits.backups);
         }
+        Ok(())
     }
 
-    /// One call to the file system; on failure also the step to resume at.
-    fn take_step(&mut self, step: Step) -> Result<Finding, (Cause, Step)> {
-        let stay = |error: io::Error| (Cause::from(error), step);
+    /// One call to the file system.
+    fn take_step(&mut self, step: Step) -> Result<Finding, Cause> {
         match step {
-            Step::Compare => self.compare().map_err(stay),
-            Step::Survey { backup } => match self.place.look(backup).map_err(stay)? {
-                None => Ok(Finding::Absent),
-                Some((FileKind::Regular, _)) => Ok(Finding::Taken),
-                Some((kind, _)) => Err((Cause::InTheWay { backup, what: kind.describe() }, step)),
-            },
-            Step::Shift { from } => match self.place.shift(from) {
-                // Somebody removed it, so nothing has to move.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::Done),
-                other => other.map(|()| Finding::Done).map_err(stay),
-            },
-            Step::Create => self.create().map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => (error.into(), Step::Compare),
-                _ => stay(error),
-            }),
-            Step::Reopen => self.reopen().map(|()| Finding::Done).map_err(|error| (error.into(), step)),
-            Step::Truncate => self.truncate().map_err(stay),
+            Step::Compare => self.compare(),
+            Step::Survey { backup } => self.survey(backup),
+            Step::Shift { from } => self.shift(from),
+            Step::Create => self.create(),
+            Step::Reopen => self.reopen().map(|()| Finding::Done).map_err(Cause::from),
+            Step::Truncate => self.truncate(),
         }
     }
 
-    fn compare(&mut self) -> io::Result<Finding> {
+    fn compare(&mut self) -> Result<Finding, Cause> {
         let ours = self.place.facts(&self.file)?;
         Ok(match (self.place.look(0)?, ours) {
             (None, _) => Finding::Absent,
@@ -399,13 +380,29 @@ impl<P: Place> RotatingFile<P> {
         })
     }
 
-    fn create(&mut self) -> io::Result<Finding> {
+    fn survey(&mut self, backup: u32) -> Result<Finding, Cause> {
+        match self.place.look(backup)? {
+            None => Ok(Finding::Absent),
+            Some((FileKind::Regular, _)) => Ok(Finding::Taken),
+            Some((kind, _)) => Err(Cause::InTheWay { backup, what: kind.describe() }),
+        }
+    }
+
+    fn shift(&mut self, from: u32) -> Result<Finding, Cause> {
+        match self.place.shift(from) {
+            // Somebody removed it, so nothing has to move.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::Done),
+            other => Ok(other.map(|()| Finding::Done)?),
+        }
+    }
+
+    fn create(&mut self) -> Result<Finding, Cause> {
         self.file = self.place.create()?;
         self.size = Some(0);
         Ok(Finding::Done)
     }
 
-    fn truncate(&mut self) -> io::Result<Finding> {
+    fn truncate(&mut self) -> Result<Finding, Cause> {
         self.place.truncate(&mut self.file)?;
         self.size = Some(0);
         Ok(Finding::Done)

@@ -3,12 +3,13 @@
 //! A write never waits and never fails: what the file does not take is dropped and counted. A rotation that cannot go on
 //! stays at its step and is tried again, and meanwhile the open file takes the bytes, beyond its limit if it must.
 
+mod steps;
+
 use super::loss::{Cause, Loss};
 use super::place::Place;
-use super::rotation::{Finding, Step, cut};
+use super::rotation::cut;
 use super::sink::{Notice, Written};
 use crate::engine::time::{Duration, Instant};
-use crate::sys::files::FileKind;
 use crate::sys::log_file::{Facts, OpenError};
 use std::io;
 
@@ -302,110 +303,6 @@ impl<P: Place> RotatingFile<P> {
         self.access = Access::Held { until: now + RETRY };
         self.loss.fail(error.into(), 0);
         taken
-    }
-
-    fn resume(&mut self, now: Instant) {
-        if let Rotation::Stuck { retry } = self.rotation
-            && now >= retry
-        {
-            self.go_on(now);
-        }
-    }
-
-    /// Makes room by a new file; false if that has to wait.
-    fn rotate(&mut self, now: Instant) -> bool {
-        match self.rotation {
-            Rotation::Stuck { retry } if now < retry => false,
-            Rotation::Stuck { .. } => self.go_on(now),
-            Rotation::Idle => self.was_truncated() || self.go_on(now),
-        }
-    }
-
-    /// Somebody made room already.
-    fn was_truncated(&mut self) -> bool {
-        match (self.place.facts(&self.file), self.size) {
-            (Ok(Some(facts)), Some(size)) => {
-                self.size = Some(facts.size);
-                facts.size < size
-            }
-            _ => false,
-        }
-    }
-
-    fn go_on(&mut self, now: Instant) -> bool {
-        let result = self.take_steps();
-        self.place.leave();
-        match result {
-            Ok(()) => {
-                self.rotation = Rotation::Idle;
-                self.stuck.recover();
-                true
-            }
-            Err(cause) => {
-                self.rotation = Rotation::Stuck { retry: now + RETRY };
-                self.stuck.fail(cause, 0);
-                false
-            }
-        }
-    }
-
-    fn take_steps(&mut self) -> Result<(), Cause> {
-        self.place.enter()?;
-        let mut ahead = Some(Step::Compare);
-        while let Some(step) = ahead {
-            let finding = self.take_step(step)?;
-            ahead = step.after(finding, self.limits.backups);
-        }
-        Ok(())
-    }
-
-    /// One call to the file system.
-    fn take_step(&mut self, step: Step) -> Result<Finding, Cause> {
-        match step {
-            Step::Compare => self.compare(),
-            Step::Survey { backup } => self.survey(backup),
-            Step::Shift { from } => self.shift(from),
-            Step::Create => self.create(),
-            Step::Reopen => self.reopen().map(|()| Finding::Done).map_err(Cause::from),
-            Step::Truncate => self.truncate(),
-        }
-    }
-
-    fn compare(&mut self) -> Result<Finding, Cause> {
-        let ours = self.place.facts(&self.file)?;
-        Ok(match (self.place.look(0)?, ours) {
-            (None, _) => Finding::Absent,
-            (Some((_, there)), Some(ours)) if there == ours.identity => Finding::Same,
-            (Some(_), _) => Finding::Taken,
-        })
-    }
-
-    fn survey(&mut self, backup: u32) -> Result<Finding, Cause> {
-        match self.place.look(backup)? {
-            None => Ok(Finding::Absent),
-            Some((FileKind::Regular, _)) => Ok(Finding::Taken),
-            Some((kind, _)) => Err(Cause::InTheWay { backup, what: kind.describe() }),
-        }
-    }
-
-    fn shift(&mut self, from: u32) -> Result<Finding, Cause> {
-        match self.place.shift(from) {
-            // Somebody removed it, so nothing has to move.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::Done),
-            other => Ok(other.map(|()| Finding::Done)?),
-        }
-    }
-
-    fn create(&mut self) -> Result<Finding, Cause> {
-        self.file = self.place.create()?;
-        self.size = Some(0);
-        Ok(Finding::Done)
-    }
-
-    fn truncate(&mut self) -> Result<Finding, Cause> {
-        self.place.truncate(&mut self.file)?;
-        self.size = Some(0);
-        Ok(Finding::Done)
     }
 }
 

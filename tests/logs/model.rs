@@ -221,6 +221,22 @@ fn a_failing_file_is_not_asked_for_each_write() {
 }
 
 #[test]
+fn a_stuck_rotation_is_not_tried_for_each_write() {
+    let place = FakePlace::new(Plan::Never);
+    let mut model = Model::open(place.clone(), Limits { maxbytes: 4, backups: 1 }).unwrap();
+    model.write(b"abc\n");
+    place.set_plan(Plan::Nth(place.calls() + 2, Fault::Refused));
+    model.write(b"def\n");
+    assert!(model.sink.rotation_failing().is_some());
+    for _ in 0..100 {
+        let before = place.calls();
+        assert_eq!(model.write(b"ghi\n"), 0);
+        assert_eq!(place.calls(), before + 1, "only the write");
+    }
+    model.heal();
+}
+
+#[test]
 fn records_are_never_cut() {
     let place = FakePlace::new(Plan::Never);
     let mut file = RotatingFile::open(place.clone(), Limits { maxbytes: 10, backups: 2 }).unwrap();

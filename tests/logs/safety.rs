@@ -81,7 +81,7 @@ fn a_link_that_comes_in_between_is_not_followed() {
             }
         });
         let opened =
-            (0..5000).filter_map(|_| open_log(&log, None, 0o022).ok()).map(|mut file| file.write(b"x\n").unwrap());
+            (0..40_000).filter_map(|_| open_log(&log, None, 0o022).ok()).map(|mut file| file.write(b"x\n").unwrap());
         let opened = opened.count();
         over.store(true, Ordering::Relaxed);
         assert!(opened > 0, "sometimes it is a file");

@@ -92,3 +92,45 @@ impl FileIdentity {
         FileIdentity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn small_files_are_read_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read_small_file(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_small_file(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_small_file(folder.path(), 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(read_small_file(Path::new("/dev/zero"), 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_fifo_is_an_error_and_no_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read_small_file(&path, 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn folders_are_told_from_files_and_asked_for_access() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "").unwrap();
+        assert!(is_dir(folder.path()) && !is_dir(&path) && !is_dir(&folder.path().join("none")));
+        write_access(folder.path()).unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+        let expected = nix::unistd::geteuid().is_root();
+        assert_eq!(write_access(folder.path()).is_ok(), expected, "root may write everywhere");
+    }
+
+    #[test]
+    fn errors_have_a_name_and_a_meaning() {
+        assert_eq!(errno_text(libc::EDQUOT), "EDQUOT (Quota exceeded)");
+    }
+}

@@ -33,7 +33,7 @@ fn row_18_a_shutdown_ends_within_its_time() {
     let groups: Vec<_> = d.rows().iter().filter_map(|row| row.pid).collect();
     let begun = Instant::now();
     d.signal(Signal::SIGTERM);
-    d.wait_log("a");
+    d.wait_state("deaf:19", "STOPPING");
     d.signal(Signal::SIGHUP);
     assert_eq!(d.wait_exit(), 0, "{}", d.story());
     let took = begun.elapsed();
@@ -55,6 +55,48 @@ fn row_18_a_second_term_kills_now() {
     assert_eq!(d.wait_exit(), 0, "{}", d.story());
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(d.home.pids("t").iter().all(|&pid| !process::alive(pid)));
+}
+
+#[test]
+fn signals_that_mean_nothing_change_nothing() {
+    let d = Daemon::start(ONE);
+    let pid = d.wait_state("a", "RUNNING").pid;
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGCONT, Signal::SIGXFSZ] {
+        for _ in 0..20 {
+            d.signal(signal);
+        }
+        assert_eq!(d.row("a").pid, pid, "{signal}");
+    }
+    d.assert_well();
+}
+
+#[test]
+fn a_reload_changes_the_shutdown_timeout() {
+    let text = |seconds: u16| {
+        format!(
+            "shutdown_timeout = {seconds}\n[program:deaf]\ncommand = {{actor}} --ignore TERM --touch {{dir}}/t\n\
+             stopwaitsecs = 600\nstartsecs = 0\n"
+        )
+    };
+    let mut d = Daemon::start(&text(600));
+    d.wait_file("t");
+    d.home.configure(&text(1));
+    assert_eq!(d.reload(), json!({"status": "ok", "added": [], "removed": [], "changed": []}));
+    let begun = Instant::now();
+    assert_eq!(d.terminate(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_low_limit_of_descriptors_is_lived_with() {
+    let home = Home::new();
+    home.configure(ONE);
+    let mut command = home.command("prlimit");
+    command.arg("--nofile=40:40").arg(supervice());
+    let mut d = Daemon::launch_by(home, command);
+    d.wait_state("a", "RUNNING");
+    d.done("restart", "a");
+    assert_eq!(d.terminate(), 0);
 }
 
 #[test]

@@ -5,12 +5,14 @@
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::SignalFd;
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -39,6 +41,7 @@ struct Script {
     setpgid: bool,
     close_stdout: bool,
     listen: Option<String>,
+    ask: Option<String>,
 }
 
 const USAGE: &str = "\
@@ -59,9 +62,17 @@ actor: a program with habits, for tests
   --touch FILE                  append a line with the pid
   --setsid  --setpgid           leave the session, the process group
   --close-stdout                close stdout and stderr
-  --listen tcp:PORT|unix:PATH   accept connections";
+  --listen tcp:PORT|unix:PATH   accept connections
+  --become PROGRAM ARGUMENTS…   block TERM, INT and CHLD, then exec it
+  --                            whatever follows means nothing
+  --ask SOCKET                  ask a daemon to stop `a`, print its reply, end";
 
 fn main() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "--become") {
+        eprintln!("actor: {}", r#become(arguments));
+        exit(66);
+    }
     let script = parse(std::env::args().skip(1)).unwrap_or_else(|problem| {
         eprintln!("actor: {problem}\n{USAGE}");
         exit(64);
@@ -74,7 +85,7 @@ fn main() {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Script, String> {
     let mut script = Script::default();
-    while let Some(flag) = arguments.next() {
+    while let Some(flag) = arguments.next().filter(|flag| flag != "--") {
         if take_switch(&mut script, &flag) {
             continue;
         }
@@ -98,6 +109,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Script, String> 
             "--report" => script.report = Some(value),
             "--touch" => script.touch = Some(value),
             "--listen" => script.listen = Some(value),
+            "--ask" => script.ask = Some(value),
             _ => return Err(format!("unknown flag {flag}")),
         }
     }
@@ -122,8 +134,21 @@ fn signal(text: &str) -> Result<Signal, String> {
     Signal::from_str(&format!("SIG{text}")).map_err(|_| format!("not a signal: {text}"))
 }
 
+/// A careless parent: the signals it blocks stay blocked over the exec. Returns only when that fails.
+fn r#become(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
+    let blocked: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD, Signal::SIGUSR1].into_iter().collect();
+    if let Err(problem) = blocked.thread_block() {
+        return problem.into();
+    }
+    let Some(program) = arguments.next() else { return io::Error::other("--become needs a program") };
+    Command::new(program).args(arguments).exec()
+}
+
 /// What was inherited is read first; the signals are caught before anything shows that the actor is up.
 fn play(script: &Script) -> io::Result<()> {
+    if let Some(socket) = &script.ask {
+        return ask(socket);
+    }
     let report = script.report.as_ref().map(|_| report());
     if script.setsid {
         nix::unistd::setsid()?;
@@ -131,10 +156,10 @@ fn play(script: &Script) -> io::Result<()> {
     if script.setpgid {
         nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
     }
-    let caught = catch_signals(script)?;
     for kind in &script.fork_child {
         fork_child(kind, script.child_pid.as_deref())?;
     }
+    let caught = catch_signals(script)?;
     print_output(script)?;
     if let (Some(path), Some(text)) = (&script.report, report) {
         write_whole(path, &text)?;
@@ -164,7 +189,7 @@ fn catch_signals(script: &Script) -> io::Result<Option<SignalFd>> {
     if wants_term || script.note_signals.is_some() { Ok(Some(SignalFd::new(&set)?)) } else { Ok(None) }
 }
 
-/// The grandchildren are actors too; they start with an empty signal mask.
+/// The grandchildren are actors too; made before any signal is blocked, for they inherit the mask.
 fn fork_child(kind: &str, pid_file: Option<&str>) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     match kind {
@@ -221,6 +246,18 @@ fn listen(address: &str) -> io::Result<Box<dyn std::any::Any>> {
         Some(("unix", path)) => Ok(Box::new(UnixListener::bind(path)?)),
         _ => Err(io::Error::other("--listen needs tcp:PORT or unix:PATH")),
     }
+}
+
+/// A client that may be somebody the daemon does not serve, so a failed write is part of the play.
+fn ask(socket: &str) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket)?;
+    let body = br#"{"command":"stop","name":"a"}"#;
+    let _ = stream.write_all(&[&(body.len() as u32).to_be_bytes(), &body[..]].concat());
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply);
+    println!("{}", String::from_utf8_lossy(reply.get(4..).unwrap_or_default()));
+    Ok(())
 }
 
 fn live(script: &Script, caught: Option<SignalFd>) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! The text of the options lives in an [`ini::Ini`]; this adds inheritance from `[DEFAULT]` and the lines.
 
 use ini::Ini;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Its options count for every section that does not give them itself.
 pub const DEFAULT: &str = "DEFAULT";
@@ -12,20 +12,20 @@ pub const DEFAULT: &str = "DEFAULT";
 #[derive(Clone, Default)]
 pub struct Document {
     ini: Ini,
-    lines: BTreeMap<String, SectionLines>,
+    lines: HashMap<String, SectionLines>,
 }
 
 #[derive(Clone, Default)]
 struct SectionLines {
     header: usize,
-    options: BTreeMap<String, usize>,
+    options: HashMap<String, usize>,
 }
 
 impl Document {
     /// Adds a section; its options follow by [`Document::set`].
     pub(super) fn add_section(&mut self, name: &str, line: usize) {
         self.ini.entry(Some(name.to_owned())).or_insert(ini::Properties::new());
-        self.lines.insert(name.to_owned(), SectionLines { header: line, options: BTreeMap::new() });
+        self.lines.insert(name.to_owned(), SectionLines { header: line, options: HashMap::new() });
     }
 
     /// Adds an option to a section that was added before.
@@ -73,6 +73,8 @@ impl Document {
     }
 
     fn own(&self, section: &str, option: &str) -> Option<&str> {
+        // Most options are not given in most sections, and the index of lines knows that at once.
+        self.lines.get(section)?.options.get(option)?;
         self.ini.section(Some(section))?.get(option)
     }
 }

@@ -26,9 +26,8 @@ impl Membership {
         let members: BTreeSet<&str> = members.into_iter().collect();
         for member in members {
             if !programs.contains(member) {
-                let nearest = super::options::nearest(member, programs.iter().map(String::as_str));
-                let right = nearest.map_or("there is none".to_owned(), |name| format!("nearest: {}", quoted(name)));
-                section.error("programs", format!("there is no program {} ({right})", quoted(member)));
+                let message = format!("there is no program {} ({})", quoted(member), hint(section, member, programs));
+                section.error("programs", message);
             } else if let Some(before) = self.group_of.insert(member.to_owned(), name.to_owned()) {
                 let (member, before, name) = (quoted(member), quoted(&before), quoted(name));
                 section.warn(
@@ -48,6 +47,13 @@ impl Membership {
     pub(super) fn is_alone(&self, program: &str) -> bool {
         !self.group_of.contains_key(program)
     }
+}
+
+fn hint(section: &Reading<'_>, member: &str, programs: &BTreeSet<String>) -> String {
+    const ENOUGH: usize = 1_000;
+    let among = if section.problems.lists_errors() { ENOUGH } else { 0 };
+    let nearest = super::options::nearest(member, programs.iter().take(among).map(String::as_str));
+    nearest.map_or("there is none".to_owned(), |name| format!("nearest: {}", quoted(name)))
 }
 
 /// All groups that have members. `order` names programs' own groups and others as the file does.

@@ -34,8 +34,12 @@ impl Health {
         Health { policy: (kind != ProbeType::None).then_some(policy), kind }
     }
 
-    /// What the checks of the instance at hand ask. All options are looked at, so that a wrong one is told in any case.
+    /// What the checks of the instance at hand ask. All options are looked at, so that a wrong one is told in any case;
+    /// where nothing is checked, once is enough.
     pub(super) fn target(&self, section: &mut Reading<'_>) -> Option<ProbeTarget> {
+        if self.kind == ProbeType::None && section.slot > 0 {
+            return None;
+        }
         let host = section.value("healthcheck_host", url::host).unwrap_or_default();
         let port = section.value("healthcheck_port", url::port);
         let path = section.value("healthcheck_path", url::path).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Reading, the hint at an unknown name, help and documentation all go by it. What a value means beyond its kind is not
 //! in here.
 
-use super::value::{Least, MAX_SECONDS};
+use super::value::Least;
 
 /// A kind of section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,9 +80,7 @@ impl Kind {
             Kind::Choice(words) => super::value::any_of(words),
             Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
             Kind::Size => "bytes up to 1024GB, such as 500KB or 50MB; 0 for no rotation".to_owned(),
-            Kind::Seconds(Least::Zero) => format!("seconds from 0 to {MAX_SECONDS}, such as 10 or 0.5"),
-            Kind::Seconds(Least::AboveZero) => format!("seconds above 0 to {MAX_SECONDS}, such as 10 or 0.5"),
-            Kind::Seconds(Least::One) => format!("seconds from 1 to {MAX_SECONDS}, such as 10 or 1.5"),
+            Kind::Seconds(least) => least.expects(),
             Kind::Path => "a path".to_owned(),
             Kind::Paths => "paths, separated by commas".to_owned(),
             Kind::Names => "names, separated by commas or line breaks".to_owned(),

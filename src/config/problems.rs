@@ -42,6 +42,16 @@ impl Problems {
         self.warnings.note(at, message);
     }
 
+    /// Whether another error would be listed; where not, its message need not be thought out.
+    pub fn lists_errors(&self) -> bool {
+        self.errors.list.len() < MAX_PROBLEMS
+    }
+
+    /// Whether another warning would be listed.
+    pub fn lists_warnings(&self) -> bool {
+        self.warnings.list.len() < MAX_PROBLEMS
+    }
+
     /// How many errors there are.
     pub fn errors(&self) -> usize {
         self.errors.list.len() + self.errors.left_out

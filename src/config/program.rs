@@ -74,7 +74,6 @@ impl<'a> Program<'a> {
     fn instance(&self, section: &mut Reading<'_>, numprocs: u32, room: &mut Room) -> Option<InstanceSpec> {
         let (argv, probe) = (argv(section), self.health.target(section));
         let (stdout, stderr) = self.limits.streams(section);
-        let argv = argv?;
         let env =
             self.environment.iter().map(|(name, text)| (name.clone(), value::expand(text, section.slot))).collect();
         let launch = Launch { argv, env, ..self.launch.clone() };
@@ -115,17 +114,18 @@ pub(crate) fn footprint(launch: &Launch) -> usize {
     words + variables
 }
 
-fn argv(section: &mut Reading<'_>) -> Option<Vec<String>> {
+/// The words of the command; none where something is wrong with it.
+fn argv(section: &mut Reading<'_>) -> Vec<String> {
     if !section.has("command") {
         section.error("command", "is missing (a program and its arguments)".to_owned());
     }
-    let text = section.text("command")?;
+    let Some(text) = section.text("command") else { return Vec::new() };
     match words::split(&text) {
-        Ok(words) if words.first().is_some_and(|program| !program.is_empty()) => return Some(words),
+        Ok(words) if words.first().is_some_and(|program| !program.is_empty()) => return words,
         Ok(_) => section.error("command", format!("{} names no program (a program and its arguments)", quoted(&text))),
         Err(wrong) => section.error("command", format!("{} {}", quoted(&text), wrong.message())),
     }
-    None
+    Vec::new()
 }
 
 fn launch(section: &mut Reading<'_>) -> Launch {

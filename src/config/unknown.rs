@@ -18,9 +18,10 @@ pub(super) fn warn(document: &Document, problems: &mut Problems) {
 fn section(document: &Document, header: &str, problems: &mut Problems) {
     let (kind, name) = header.split_once(':').unwrap_or((header, "NAME"));
     let kind = kind.trim().to_lowercase();
-    let nearest = match options::nearest(&kind, ["supervice", "program", "group", "DEFAULT"].into_iter()) {
+    let nearest = match options::nearest(&kind, ["supervice", "program", "group", "default"].into_iter()) {
         Some(named @ ("program" | "group")) => format!("{named}:{name}"),
-        nearest => nearest.unwrap_or(DEFAULT).to_owned(),
+        Some("supervice") => "supervice".to_owned(),
+        _ => DEFAULT.to_owned(),
     };
     let place = Place { line: document.header_line(header), section: header, option: "" };
     problems.warn(
@@ -34,6 +35,10 @@ fn options(document: &Document, header: &str, kind: Option<Section>, problems: &
     let known = || OPTIONS.iter().filter(move |option| kind.is_none_or(|kind| option.section == kind));
     for (name, _) in document.own_options(header) {
         if known().any(|option| option.name == name) {
+            continue;
+        }
+        if !problems.lists_warnings() {
+            problems.warn(Place::FILE, String::new());
             continue;
         }
         let elsewhere = OPTIONS.iter().find(|option| option.name == name);

@@ -23,6 +23,18 @@ pub enum Least {
     One,
 }
 
+impl Least {
+    /// What a value looks like.
+    pub(super) fn expects(self) -> String {
+        let (from, example) = match self {
+            Least::Zero => ("from 0", "0.5"),
+            Least::AboveZero => ("above 0", "0.5"),
+            Least::One => ("from 1", "1.5"),
+        };
+        format!("seconds {from} to {MAX_SECONDS}, such as 10 or {example}")
+    }
+}
+
 /// Puts the number of an instance in place of `%(process_num)s`.
 pub fn expand(text: &str, slot: u32) -> String {
     text.replace(PROCESS_NUM, &format!("{slot:02}"))
@@ -66,12 +78,12 @@ pub fn count(text: &str, min: u64, max: u64) -> Result<u64, String> {
 
 /// Seconds, with a fraction if wanted, up to a year.
 pub fn seconds(text: &str, least: Least) -> Result<Duration, String> {
-    let (from, least) = match least {
-        Least::Zero => ("from 0", Duration::ZERO),
-        Least::AboveZero => ("above 0", Duration::from_nanos(1)),
-        Least::One => ("from 1", Duration::from_secs(1)),
+    let right = least.expects();
+    let least = match least {
+        Least::Zero => Duration::ZERO,
+        Least::AboveZero => Duration::from_nanos(1),
+        Least::One => Duration::from_secs(1),
     };
-    let right = format!("seconds {from} to {MAX_SECONDS}, such as 10 or 0.5");
     match fraction(text) {
         Some(time) if time > Duration::from_secs(MAX_SECONDS) => Err(format!("{} is too long ({right})", quoted(text))),
         Some(time) if time < least => Err(format!("{} is too short ({right})", quoted(text))),
@@ -239,7 +251,7 @@ mod tests {
         }
         let right = "(seconds above 0 to 31536000, such as 10 or 0.5)";
         assert_eq!(seconds("0", Least::AboveZero), Err(format!("`0` is too short {right}")));
-        let right = "(seconds from 1 to 31536000, such as 10 or 0.5)";
+        let right = "(seconds from 1 to 31536000, such as 10 or 1.5)";
         assert_eq!(seconds("0.9", Least::One), Err(format!("`0.9` is too short {right}")));
     }
 

@@ -70,6 +70,7 @@ fn check(options: &Options) -> i32 {
 }
 
 fn run(options: &Options) -> i32 {
+    limits::close_inherited();
     if let Err(error) = limits::ensure_stdio() {
         return refuse(&error.to_string(), FAILED);
     }

@@ -128,16 +128,16 @@ impl Daemon {
 
     /// Tells the engine something and does what it decides.
     fn feed(&mut self, input: Input) {
-        log::trace!("{input:?}");
+        log::debug!("engine hears {input:?}");
         self.engine.handle(self.now, input);
         self.perform_all();
     }
 
     fn perform_all(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
-            log::trace!("{effect:?}");
+            log::debug!("engine wants {effect:?}");
             if let Some(answer) = self.perform(effect) {
-                log::trace!("{answer:?}");
+                log::debug!("engine hears {answer:?}");
                 self.engine.handle(self.now, answer);
             }
         }

@@ -1,7 +1,8 @@
 //! The daemon's command line: what was typed, checked.
 
 use crate::spec::LogLevel;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What `supervice -h` prints.
@@ -52,7 +53,7 @@ pub enum Asked {
 /// # Errors
 /// One line for a person: what is wrong and what would be right.
 pub fn parse(arguments: Vec<OsString>) -> Result<Asked, String> {
-    let mut args = pico_args::Arguments::from_vec(arguments);
+    let mut args = pico_args::Arguments::from_vec(arguments.into_iter().flat_map(split_value).collect());
     if args.contains(["-h", "--help"]) {
         return Ok(Asked::Help);
     }
@@ -70,6 +71,19 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Asked, String> {
         Some(extra) => Err(format!("unexpected argument '{}' (supervice takes options only)", extra.to_string_lossy())),
         None => Ok(Asked::Run(options)),
     }
+}
+
+/// `--logfile=x` and `-lx` mean `--logfile x`; a path need not be UTF-8, so this is done on bytes.
+fn split_value(argument: OsString) -> Vec<OsString> {
+    let bytes = argument.as_bytes();
+    let at = match bytes {
+        [b'-', b'-', ..] => bytes.iter().position(|&byte| byte == b'='),
+        [b'-', b'c' | b'l' | b'e', _, ..] => Some(2),
+        _ => None,
+    };
+    let Some(at) = at else { return vec![argument] };
+    let value = if bytes[at] == b'=' { at + 1 } else { at };
+    vec![OsStr::from_bytes(&bytes[..at]).to_owned(), OsStr::from_bytes(&bytes[value..]).to_owned()]
 }
 
 fn path(args: &mut pico_args::Arguments, names: [&'static str; 2]) -> Result<Option<PathBuf>, String> {
@@ -102,6 +116,7 @@ mod tests {
         let short = parsed(&["-c", "a", "-n", "-l", "b", "-e", "debug", "-t"]);
         let long = parsed(&["--configuration", "a", "--nodaemon", "--logfile=b", "--loglevel", "DEBUG", "--test"]);
         assert_eq!(short, long);
+        assert_eq!(short, parsed(&["-ca", "-n", "-l=b", "-eDEBUG", "-t"]));
         assert!(matches!(short, Ok(Asked::Run(options)) if options.loglevel == Some(LogLevel::Debug)));
     }
 

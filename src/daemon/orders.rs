@@ -68,10 +68,15 @@ impl Orders {
         self.pending.remove(&ticket)
     }
 
-    /// Nobody waits for the answer any more; what it did is still told to the log.
-    pub fn desert(&mut self, ticket: Ticket) {
-        if let Some(pending) = self.pending.get_mut(&ticket) {
-            pending.asker = None;
+    /// Nobody waits for the answer any more. Returns whether the engine can forget the ticket as well: the end of a
+    /// reload is awaited by the next one in any case.
+    pub fn desert(&mut self, ticket: Ticket) -> bool {
+        match self.pending.get_mut(&ticket) {
+            Some(Pending { order: Order::Reload(_), asker }) => {
+                *asker = None;
+                false
+            }
+            _ => self.pending.remove(&ticket).is_some(),
         }
     }
 }
@@ -168,4 +173,26 @@ fn reasons(failures: &[Failure], roster: &Roster) -> Option<String> {
         })
         .collect();
     (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deserted_order_leaves_nothing_behind() {
+        let mut orders = Orders::default();
+        let ticket = orders.open(Order::Stop("web".into()), None);
+        assert!(orders.desert(ticket), "the engine may forget it too");
+        assert!(orders.close(ticket).is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_deserted_reload_is_still_awaited() {
+        let mut orders = Orders::default();
+        let asker = Some(Asker { conn: Key { slot: 0, generation: 0 }, id: None });
+        let ticket = orders.open(Order::Reload(Changes::default()), asker);
+        assert!(!orders.desert(ticket));
+        assert!(orders.close(ticket).is_some_and(|pending| pending.asker.is_none()));
+    }
 }

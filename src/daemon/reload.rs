@@ -76,10 +76,10 @@ impl Daemon {
             ("socket", old.socket != new.socket),
             ("state_file", old.state_file != new.state_file),
         ];
+        self.settings.take_on(new);
         for (option, _) in fixed.iter().filter(|(_, changed)| *changed) {
             log::warn!("[supervice] {option} changed: takes effect when the daemon is started anew");
         }
-        self.settings.take_on(new);
     }
 
     pub(super) fn refuse(&mut self, asker: Option<Asker>, code: ErrorCode, message: &str) {

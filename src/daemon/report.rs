@@ -119,7 +119,7 @@ impl Change {
             State::Stopped => (Level::Info, format!("Stopped {name}")),
             State::Backoff => {
                 let delay = self.delay.unwrap_or_default().as_secs_f64();
-                (Level::Info, format!("Backoff {name}: next attempt in {delay:.1} s{}", why()))
+                (Level::Info, format!("Backoff {name}: next attempt in {delay:.1} s"))
             }
             State::Fatal => {
                 (Level::Error, format!("{name}: giving up after {} failed attempts{}", self.attempts, why()))

@@ -11,6 +11,10 @@ use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
 impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
     pub(super) fn on_frame(&mut self, conn: Key, frame: &[u8]) {
+        if self.is_denied(conn) {
+            let reply = Reply::error(ErrorCode::Denied, "Only root and the daemon's own user may ask", None);
+            return self.answer_conn(conn, &reply, None);
+        }
         let Envelope { id, request } = match request::decode(frame) {
             Ok(envelope) => envelope,
             Err(rejection) => {
@@ -18,10 +22,6 @@ impl Daemon {
                 return self.answer_conn(conn, &reply, rejection.id.as_ref());
             }
         };
-        if self.is_denied(conn) {
-            let reply = Reply::error(ErrorCode::Denied, "Only root and the daemon's own user may ask", None);
-            return self.answer_conn(conn, &reply, id.as_ref());
-        }
         match request {
             Request::Status(query) => self.status(conn, &query, id.as_ref()),
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),

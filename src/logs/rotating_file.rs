@@ -108,6 +108,11 @@ impl<P: Place> RotatingFile<P> {
         self.loss.failing()
     }
 
+    /// Why the file cannot be rotated at present and grows beyond its limit.
+    pub fn rotation_failing(&self) -> Option<&Cause> {
+        self.stuck.failing()
+    }
+
     /// Bytes lost in all.
     pub fn dropped_bytes(&self) -> u64 {
         self.loss.total()

@@ -1,5 +1,7 @@
 //! Connecting to a daemon: a connect that ends in time, and whom we are talking to.
 
+use super::clock;
+use crate::engine::time::Instant;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::time::TimeVal;
 use std::io;
@@ -7,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The point after which nobody waits any more.
 #[derive(Debug, Clone, Copy)]
@@ -16,14 +18,12 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// So long from now.
     pub fn after(timeout: Duration) -> Deadline {
-        let now = Instant::now();
-        // Beyond what the clock can hold, a century is as good as any.
-        Deadline(now.checked_add(timeout).unwrap_or(now + Duration::from_secs(3_000_000_000)))
+        Deadline(clock::monotonic() + timeout)
     }
 
     /// What is left of it; an error of kind `TimedOut` when nothing is.
     pub fn left(self) -> io::Result<Duration> {
-        let left = self.0.saturating_duration_since(Instant::now());
+        let left = self.0.since(clock::monotonic());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 }

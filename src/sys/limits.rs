@@ -3,7 +3,7 @@
 use super::descriptor::{check, duplicate_above};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// Soft and hard limit on open descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,20 @@ pub fn ensure_stdio() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Closes what whoever started the daemon left open above 2. To be called first, while nothing in there is ours.
+///
+/// Where the system does not list them they stay open; children get none of them in any case.
+pub fn close_inherited() {
+    let folder = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    for number in numbers.filter(|number| *number > 2).collect::<Vec<_>>() {
+        // SAFETY: nothing of this process owns a descriptor yet; the listing's own is closed by now, which is an error
+        // that changes nothing.
+        unsafe { libc::close(number) };
+    }
 }
 
 /// Sets the umask of this process; the one before.

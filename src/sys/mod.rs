@@ -11,6 +11,7 @@ pub mod files;
 pub mod folder;
 pub mod fsuid;
 pub mod guard;
+#[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_inotify.rs")]
 pub mod inotify;
 pub mod kill;
 pub mod limits;

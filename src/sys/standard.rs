@@ -95,3 +95,35 @@ fn own_description(inherited: BorrowedFd<'_>) -> Option<OwnedFd> {
 fn own_description(_inherited: BorrowedFd<'_>) -> Option<OwnedFd> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_full_pipe_that_is_asked_says_so_instead_of_blocking() {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let mut standard = Standard { fd: write, manner: Manner::Asking };
+        let mut written = 0;
+        let error = loop {
+            match standard.write(&[b'x'; 3 * SURE_BYTES]) {
+                Ok(taken) => {
+                    assert!(taken <= SURE_BYTES);
+                    written += taken;
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let mut buffer = vec![0; SURE_BYTES];
+        std::fs::File::from(read).read_exact(&mut buffer).unwrap();
+        assert!(written >= SURE_BYTES);
+    }
+
+    #[test]
+    fn a_folder_is_no_stream() {
+        let folder = std::fs::File::open("/").unwrap();
+        assert!(Standard::over(folder.as_fd()).is_err());
+    }
+}

@@ -221,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_back_is_not_kept_however_long_the_stream() {
+        let mut decoder = Decoder::new();
+        let bytes = framed(&[&[7; 996]]);
+        decoder.push(&bytes[..500]);
+        // Never empty at the end of a push: half a frame always waits.
+        for _ in 0..1000 {
+            decoder.push(&bytes[500..]);
+            decoder.push(&bytes[..500]);
+            assert_eq!(decoder.pull().unwrap().unwrap().len(), 996);
+            assert_eq!(decoder.buffered(), 500);
+        }
+        assert!(decoder.buffer.capacity() < 8 * bytes.len(), "{}", decoder.buffer.capacity());
+    }
+
+    #[test]
     fn what_is_too_long_is_not_encoded() {
         let mut out = b"before".to_vec();
         assert_eq!(encode_frame(&vec![0; MAX_FRAME + 1], &mut out), Err(TooLarge { length: MAX_FRAME + 1 }));

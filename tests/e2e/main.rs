@@ -6,3 +6,13 @@
 mod harness;
 
 mod s01_command_line;
+mod s02_client_program;
+mod s03_states;
+mod s04_commands;
+mod s05_frames;
+mod s06_options;
+mod s07_daemon;
+mod s08_processes;
+mod s09_io;
+mod s10_environment;
+mod s11_scale;

@@ -1,4 +1,10 @@
 //! The files that output goes to, on real file systems and on a pretended one that fails at any step.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
+mod daemon_log;
+mod fake;
 mod files;
+mod model;
+mod safety;
+mod scene;
+mod standard;

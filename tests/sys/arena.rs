@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use supervice::engine::message::{ExitStatus, Pid, Signal, SpawnError};
 use supervice::spec::Launch;
@@ -60,7 +61,7 @@ pub fn plan(launch: &Launch) -> Plan {
 /// A child that is killed with its group when the test is over.
 pub struct Child {
     pub fresh: Fresh,
-    ended: Option<ExitStatus>,
+    pub ended: Option<ExitStatus>,
 }
 
 impl Child {
@@ -73,7 +74,11 @@ impl Child {
     }
 
     pub fn from_plan(plan: &Plan, stdout: Output, stderr: ErrorOutput) -> Child {
-        Child { fresh: spawn(plan, stdout, stderr, None).unwrap(), ended: None }
+        Child::from_fresh(spawn(plan, stdout, stderr, None).unwrap())
+    }
+
+    pub fn from_fresh(fresh: Fresh) -> Child {
+        Child { fresh, ended: None }
     }
 
     pub fn pid(&self) -> Pid {
@@ -110,21 +115,26 @@ impl Child {
 
     /// All of its stdout, to the end.
     pub fn output(&mut self) -> String {
+        String::from_utf8(self.output_bytes()).unwrap()
+    }
+
+    /// All of its stdout, to the end.
+    pub fn output_bytes(&mut self) -> Vec<u8> {
         let pipe = self.fresh.stdout.take().unwrap();
         let mut bytes = Vec::new();
         wait_for("the end of output", || drain(&pipe, &mut bytes).then_some(()));
-        String::from_utf8(bytes).unwrap()
+        bytes
     }
 
-    /// Its stdout up to and with the first line end.
-    pub fn line(&mut self) -> String {
+    /// Its stdout up to and with the line that begins so.
+    pub fn line_with(&mut self, start: &str) -> String {
         let pipe = self.fresh.stdout.as_ref().unwrap();
         let mut bytes = Vec::new();
-        wait_for("a line", || {
+        wait_for(start, || {
             drain(pipe, &mut bytes);
-            bytes.contains(&b'\n').then_some(())
-        });
-        String::from_utf8(bytes).unwrap()
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            text.split_inclusive('\n').any(|line| line.starts_with(start) && line.ends_with('\n')).then_some(text)
+        })
     }
 }
 
@@ -162,4 +172,21 @@ pub fn status(pid: Pid, key: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {key} of {pid}")).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether there is such a process and it is no zombie.
+pub fn is_alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|text| !matches!(text.rsplit(')').next().unwrap().trim_start().chars().next(), Some('Z' | 'X')))
+}
+
+/// Writes a script. By another process: a child that some other test forks meanwhile would else hold it open for
+/// writing, and the kernel refuses to run what is being written.
+pub fn script(path: &Path, mode: u32, text: &str) {
+    let status = std::process::Command::new("sh")
+        .args(["-c", "printf \"$1\\n\" > \"$0\" && chmod \"$2\" \"$0\""])
+        .arg(path)
+        .args([text, &format!("{mode:o}")])
+        .status();
+    assert!(status.unwrap().success());
 }

@@ -4,7 +4,7 @@ use super::{HEARD, dispose, set_mask};
 use crate::sys::descriptor::{pipe, read_now, set_nonblocking};
 use nix::errno::Errno;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Which signals came and were not taken yet, in the order of [`HEARD`]. A full pipe can thus lose none.
@@ -55,9 +55,9 @@ impl Drop for Backend {
     }
 }
 
-impl AsRawFd for Backend {
-    fn as_raw_fd(&self) -> RawFd {
-        self.read.as_raw_fd()
+impl AsFd for Backend {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
     }
 }
 

@@ -4,7 +4,7 @@ use super::{HEARD, dispose, set_mask, set_of};
 use crate::sys::descriptor::{check, read_now};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 #[derive(Debug)]
 pub(super) struct Backend {
@@ -42,8 +42,8 @@ impl Backend {
     }
 }
 
-impl AsRawFd for Backend {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+impl AsFd for Backend {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

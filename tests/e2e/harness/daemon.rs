@@ -9,10 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A running daemon and its folder.
+/// A running daemon in the foreground, and its folder.
 pub struct Daemon {
-    /// `None` for one that went into the background.
-    child: Option<Child>,
+    child: Child,
+    /// The daemon itself, also where `child` is a wrapper.
     pid: i32,
     pub home: Home,
 }
@@ -64,17 +64,7 @@ impl Daemon {
         command.args(["-n", "-c"]).arg(home.config_path());
         let child = command.stdin(Stdio::null()).stdout(log("out")).stderr(log("err")).spawn();
         let child = child.unwrap_or_else(|problem| panic!("{command:?}: {problem}"));
-        Daemon { pid: child.id() as i32, child: Some(child), home }
-    }
-
-    /// As a daemon: the command returns, the pid stands in the pidfile.
-    #[track_caller]
-    pub fn start_in_background(home: Home, text: &str) -> Daemon {
-        home.configure(&format!("logfile = {{dir}}/out\n{text}"));
-        let ran = home.run_daemon(&["-c", "c.conf"]);
-        assert_eq!(ran.code, 0, "{ran:?}\n{}", home.read("out"));
-        let pid = home.read("d.pid").trim().parse().expect("the pidfile holds a pid");
-        Daemon { child: None, pid, home }
+        Daemon { pid: child.id() as i32, child, home }
     }
 
     pub fn pid(&self) -> i32 {
@@ -201,9 +191,7 @@ impl Daemon {
     /// Waits until `name` is in `state`; its line then.
     #[track_caller]
     pub fn wait_state(&self, name: &str, state: &str) -> Row {
-        self.wait(&format!("{name} is {state}; it is {}", self.state(name)), || {
-            Some(self.row(name)).filter(|row| row.state == state)
-        })
+        self.wait(&format!("{name} is {state}"), || Some(self.row(name)).filter(|row| row.state == state))
     }
 
     /// Waits until every process is in `state`.
@@ -254,8 +242,7 @@ impl Daemon {
 
     /// The exit code, if it has ended (128 + signal if by one).
     pub fn try_exit(&mut self) -> Option<i32> {
-        let child = self.child.as_mut().expect("it is our child");
-        let status = child.try_wait().expect("our own child can be waited for")?;
+        let status = self.child.try_wait().expect("our own child can be waited for")?;
         Some(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
     }
 
@@ -275,18 +262,8 @@ impl Daemon {
     /// SIGKILL; the folder, for the next one.
     pub fn murder(mut self) -> Home {
         process::kill(self.pid);
-        if let Some(child) = &mut self.child {
-            let _ = child.wait();
-        } else {
-            process::wait_gone(self.pid);
-        }
-        self.into_home()
-    }
-
-    /// The folder of a daemon that has ended.
-    pub fn into_home(self) -> Home {
-        let Daemon { home, .. } = self;
-        home
+        let _ = self.child.wait();
+        self.home
     }
 
     /// What must hold after any storm: the same daemon, no zombie, a quick answer.

@@ -11,7 +11,7 @@ mod turn;
 mod wait;
 
 pub use client::{Client, frame};
-pub use daemon::{Daemon, Row};
+pub use daemon::Daemon;
 pub use home::Home;
 pub use run::{Ran, run};
 pub use skip::{is_root, skip};

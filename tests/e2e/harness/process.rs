@@ -89,11 +89,10 @@ pub fn environment(pid: i32) -> Vec<Vec<u8>> {
 }
 
 pub fn variable(pid: i32, key: &str) -> Option<String> {
-    let found = environment(pid).into_iter().find_map(|entry| {
+    environment(pid).into_iter().find_map(|entry| {
         let text = String::from_utf8_lossy(&entry).into_owned();
         Some(text.strip_prefix(key)?.strip_prefix('=')?.to_owned())
-    });
-    found
+    })
 }
 
 /// (soft, hard) of a line of /proc/PID/limits, as words.

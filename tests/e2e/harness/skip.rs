@@ -8,7 +8,7 @@ static SUMMARY: Once = Once::new();
 
 /// Says that `what` is not tested here and why. The caller returns.
 pub fn skip(what: &str, reason: &str) {
-    SUMMARY.call_once(|| summarize_at_exit());
+    SUMMARY.call_once(summarize_at_exit);
     say(&format!("SKIP {what}: {reason}\n"));
     SKIPPED.lock().expect("nobody panics while holding the list").push(what.to_owned());
 }

@@ -1,5 +1,9 @@
 //! Any Unix, by those of libc's functions that a child of a fork may call.
 
+#[cfg_attr(target_os = "linux", path = "posix/signals_linux.rs")]
+mod signals;
+pub(in super::super) use signals::{block_signals, default_dispositions, set_mask, unblock_signals};
+
 use nix::errno::Errno;
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::MaybeUninit;
@@ -17,18 +21,6 @@ pub(in super::super) fn close_up_to() -> Option<RawFd> {
 pub(in super::super) fn new_session() -> Result<(), i32> {
     // SAFETY: takes no pointer.
     outcome(unsafe { libc::setsid() }).map(drop)
-}
-
-pub(in super::super) fn default_dispositions() -> Result<(), i32> {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: zeroed with an empty mask is SIG_DFL without flags.
-    unsafe { libc::sigemptyset(&mut (*action.as_mut_ptr()).sa_mask) };
-    for signal in 1..=64 {
-        // KILL, STOP, libc's own and numbers that do not exist are refused, as they should be.
-        // SAFETY: the action is complete; the old one is not asked for.
-        unsafe { libc::sigaction(signal, action.as_ptr(), std::ptr::null_mut()) };
-    }
-    Ok(())
 }
 
 pub(in super::super) fn open_null() -> Result<RawFd, i32> {
@@ -152,38 +144,6 @@ pub(in super::super) fn change_directory(path: &CStr) -> Result<(), i32> {
 pub(in super::super) fn set_umask(mask: u32) {
     // SAFETY: takes no pointer and cannot fail.
     unsafe { libc::umask(mask as libc::mode_t) };
-}
-
-pub(in super::super) fn unblock_signals() -> Result<(), i32> {
-    let mut none = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: sigemptyset makes the set valid.
-    let none = unsafe {
-        libc::sigemptyset(none.as_mut_ptr());
-        none.assume_init()
-    };
-    set_mask(none).map(drop)
-}
-
-/// Blocks all that libc lets be blocked, in this thread; the mask before.
-pub(in super::super) fn block_signals() -> Result<libc::sigset_t, i32> {
-    let mut all = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: sigfillset makes the set valid.
-    let all = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        all.assume_init()
-    };
-    set_mask(all)
-}
-
-/// Makes this the mask of this thread; the mask before.
-pub(in super::super) fn set_mask(mask: libc::sigset_t) -> Result<libc::sigset_t, i32> {
-    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: both sets are valid for the call.
-    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &mask, before.as_mut_ptr()) } {
-        // SAFETY: the call succeeded, so the set is written.
-        0 => Ok(unsafe { before.assume_init() }),
-        errno => Err(errno),
-    }
 }
 
 /// Type and permissions of what a path leads to.

@@ -1,0 +1,13 @@
+//! Configurations: the dialect against Python, every option, every message, and what the machine has to say.
+#![allow(clippy::unwrap_used)]
+
+mod dialect;
+mod differential;
+mod docs;
+mod generator;
+mod machine;
+mod messages;
+mod numbers;
+mod oracle;
+mod properties;
+mod specs;

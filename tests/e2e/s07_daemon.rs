@@ -1,0 +1,311 @@
+//! The daemon's life: signals, shutdown, files, log, and odd places to live in.
+
+use crate::harness::*;
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant, SystemTime};
+
+const ONE: &str = "[program:a]\ncommand = {actor} --touch {dir}/t\nstartsecs = 0\n";
+
+#[test]
+fn term_and_int_stop_all_and_clean_up() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut d = Daemon::start(&format!("{ONE}[program:b]\ncommand = {{actor}}\nnumprocs = 3\n"));
+        d.wait_state("a", "RUNNING");
+        let pids: Vec<_> = d.rows().iter().filter_map(|row| row.pid).collect();
+        assert_eq!(pids.len(), 4);
+        d.signal(signal);
+        assert_eq!(d.wait_exit(), 0, "{}", d.story());
+        assert!(pids.iter().all(|&pid| !process::alive(pid)));
+        assert!(!d.home.socket().exists() && !d.home.join("d.pid").exists());
+    }
+}
+
+#[test]
+fn row_18_a_shutdown_ends_within_its_time() {
+    let mut d = Daemon::start(
+        "shutdown_timeout = 2\n[program:deaf]\ncommand = {actor} --ignore TERM --fork-child deaf --touch {dir}/t\n\
+         numprocs = 20\nstopwaitsecs = 600\nstartsecs = 0\n",
+    );
+    d.wait("all are deaf", || (d.home.pids("t").len() == 20).then_some(()));
+    let groups: Vec<_> = d.rows().iter().filter_map(|row| row.pid).collect();
+    let begun = Instant::now();
+    d.signal(Signal::SIGTERM);
+    d.wait_log("a");
+    d.signal(Signal::SIGHUP);
+    assert_eq!(d.wait_exit(), 0, "{}", d.story());
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(6), "{took:?}");
+    assert!(groups.iter().all(|&pgid| process::group(pgid).is_empty()));
+}
+
+#[test]
+fn row_18_a_second_term_kills_now() {
+    let mut d = Daemon::start(
+        "shutdown_timeout = 600\n[program:deaf]\ncommand = {actor} --ignore TERM --touch {dir}/t\nnumprocs = 5\n\
+         stopwaitsecs = 600\nstartsecs = 0\n",
+    );
+    d.wait("all are deaf", || (d.home.pids("t").len() == 5).then_some(()));
+    d.signal(Signal::SIGTERM);
+    d.wait_state("deaf:00", "STOPPING");
+    let begun = Instant::now();
+    d.signal(Signal::SIGTERM);
+    assert_eq!(d.wait_exit(), 0, "{}", d.story());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(d.home.pids("t").iter().all(|&pid| !process::alive(pid)));
+}
+
+#[test]
+fn hup_reloads() {
+    let d = Daemon::start(ONE);
+    d.wait_state("a", "RUNNING");
+    d.home.configure(&format!("{ONE}[program:b]\ncommand = {{actor}}\nstartsecs = 0\n"));
+    d.signal(Signal::SIGHUP);
+    d.wait("b is there", || d.rows().iter().any(|row| row.name == "b" && row.state == "RUNNING").then_some(()));
+    d.home.configure("[program:b]\ncommand = {actor}\nnumprocs = x\n");
+    d.signal(Signal::SIGHUP);
+    d.wait_log("numprocs");
+    assert_eq!(d.rows().len(), 2, "a bad file changed something");
+}
+
+#[test]
+fn usr2_reopens_the_log_files() {
+    let d = Daemon::start(
+        "logfile = {dir}/own.log\n[program:a]\ncommand = sh -c 'while :; do echo tick; sleep 0.05; done'\n\
+         stdout_logfile = {dir}/o\nstartsecs = 0\n",
+    );
+    d.wait_file("o");
+    for name in ["o", "own.log"] {
+        fs::rename(d.home.join(name), d.home.join(&format!("{name}.old"))).unwrap();
+    }
+    d.signal(Signal::SIGUSR2);
+    d.wait_file("o");
+    d.done("restart", "a");
+    d.wait("the daemon's own log is anew", || d.home.read("own.log").contains("Spawned a").then_some(()));
+}
+
+#[test]
+fn lines_worth_reading() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --on-term-exit 3 --touch {dir}/t\nstartsecs = 0\n\
+         [program:crash]\ncommand = sh -c 'sleep 0.1; kill -SEGV $$'\nautorestart = no\nstartsecs = 0\n\
+         [program:bad]\ncommand = {dir}/nothing\nstartretries = 0\n",
+    );
+    d.wait_file("t");
+    let pid = d.pid_of("a");
+    let line = d.wait_log(&format!("Spawned a (pid {pid}): "));
+    assert!(line.contains(" INFO     Spawned a") && line.contains("actor --on-term-exit 3"), "{line}");
+    let bytes = line.as_bytes();
+    assert!(bytes[4] == b'-' && bytes[10] == b' ' && bytes[13] == b':' && bytes[19] == b' ', "{line}");
+    assert!(d.wait_log(&format!("Started a (pid {pid})")).contains(" INFO     "));
+    d.done("stop", "a");
+    d.wait_log("a exited with code 3");
+    d.wait_log("crash killed by SIGSEGV");
+    d.wait("ERROR lines of bad", || {
+        (d.log().lines().any(|line| line.contains(" ERROR    ") && line.contains("bad"))).then_some(())
+    });
+}
+
+#[test]
+fn config_warnings_are_logged() {
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nstopsignl = INT\n");
+    let line = d.wait_log("stopsignl");
+    assert!(line.contains(" WARNING  ") && line.contains("stopsignal"), "{line}");
+}
+
+#[test]
+fn the_daemons_log_rotates() {
+    let d = Daemon::start(
+        "logfile = {dir}/own.log\nlog_maxbytes = 2KB\nlog_backups = 2\n[program:a]\ncommand = {actor}\nstartsecs = 0\n",
+    );
+    for _ in 0..60 {
+        d.done("restart", "a");
+    }
+    for name in ["own.log.1", "own.log.2"] {
+        let size = fs::metadata(d.home.join(name)).unwrap_or_else(|_| panic!("no {name}")).len();
+        assert!(size > 500 && size <= 2048, "{name} has {size}");
+    }
+    assert!(!d.home.join("own.log.3").exists());
+    assert!(d.home.read("own.log").len() <= 2048);
+}
+
+#[test]
+fn row_48_a_lost_socket_is_bound_again() {
+    let d = Daemon::start(ONE);
+    let pid = d.wait_state("a", "RUNNING").pid;
+    fs::remove_file(d.home.socket()).unwrap();
+    if cfg!(feature = "portable") {
+        d.signal(Signal::SIGUSR1);
+    }
+    d.wait_within(Duration::from_secs(5), "the socket is back", || d.home.socket().exists().then_some(()));
+    d.wait("it answers", || Client::connect(&d.home.socket()).ok()?.ask(&json!({"command": "status"})).ok());
+    assert_eq!(d.row("a").pid, pid);
+    assert_eq!(fs::metadata(d.home.socket()).unwrap().mode() & 0o777, 0o600);
+    d.wait_log("socket");
+}
+
+#[test]
+fn row_52_a_lost_pidfile_is_a_warning() {
+    let d = Daemon::start(ONE);
+    d.wait_state("a", "RUNNING");
+    fs::remove_file(d.home.join("d.pid")).unwrap();
+    let second = d.home.run_daemon(&["-n", "-c", "c.conf"]);
+    assert_eq!(second.code, 1, "the live socket still refuses a third daemon: {second:?}");
+    assert_eq!(d.home.pids("t").len(), 1);
+    d.assert_well();
+}
+
+#[test]
+fn a_foreign_pidfile_and_socket_are_left_alone_at_the_end() {
+    let mut d = Daemon::start(ONE);
+    d.wait_state("a", "RUNNING");
+    fs::remove_file(d.home.join("d.pid")).unwrap();
+    d.home.write("d.pid", "somebody else's");
+    assert_eq!(d.terminate(), 0);
+    assert_eq!(d.home.read("d.pid"), "somebody else's");
+}
+
+#[test]
+fn children_of_no_one_are_reaped() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = sh -c '(setsid sleep 0.3 &); (sleep 0.2 &); exec {actor} --touch {dir}/t'\nstartsecs = 0\n",
+    );
+    d.wait_file("t");
+    d.wait("the orphans come and go", || {
+        let children = process::children(d.pid());
+        (children.len() == 1).then_some(())
+    });
+    d.assert_well();
+}
+
+/// `unshare` into a pid namespace, where the daemon is PID 1.
+#[test]
+fn it_can_be_pid_1() {
+    let home = Home::new();
+    let probe = run(home.command("unshare").args(["-p", "-f", "--mount-proc", "true"]), DEADLINE);
+    if probe.code != 0 {
+        return skip("PID 1", "unshare -p -f --mount-proc is not permitted here");
+    }
+    home.configure(
+        "[program:a]\ncommand = sh -c '(sleep 0.2 &); (setsid sleep 0.2 &); exec {actor} --touch {dir}/t'\nstartsecs = 0\nnumprocs = 20\n",
+    );
+    let mut command = home.command("unshare");
+    command.args(["-p", "-f", "--mount-proc"]).arg(supervice());
+    let mut d = Daemon::launch_by(home, command);
+    let inner = *process::children(d.pid()).first().expect("unshare forked the daemon");
+    assert!(process::status(inner, "NSpid").ends_with("\t1"), "{}", process::status(inner, "NSpid"));
+    d.set_pid(inner);
+    d.wait_all("RUNNING");
+    d.wait("orphans are reaped", || (process::children(inner).len() == 20).then_some(()));
+    d.done("restart", "a:07");
+    d.assert_well();
+    d.signal(Signal::SIGTERM);
+    assert_eq!(d.wait_exit(), 0, "{}", d.story());
+}
+
+#[test]
+fn row_40_a_broken_stdout_does_not_kill_it() {
+    let home = Home::new();
+    home.configure("[program:a]\ncommand = {actor} --touch {dir}/t\nstartsecs = 0\n");
+    let mut command = home.command("sh");
+    let line = format!("exec 3>&1; {{ {} -n -c c.conf; echo $? >&3; }} | head -n 1", supervice().display());
+    command.args(["-c", &line]);
+    // The shell's own arguments come after; `-n -c FILE` of `spawn` are its positional parameters.
+    let mut d = Daemon::launch_by(home, command);
+    d.wait_file("t");
+    for _ in 0..5 {
+        d.done("restart", "a");
+    }
+    let pid: i32 = d.home.read("d.pid").trim().parse().unwrap();
+    process::signal(pid, Signal::SIGTERM);
+    d.wait_exit();
+    assert!(d.log().lines().any(|line| line == "0"), "its exit code\n{}", d.story());
+}
+
+#[test]
+fn row_40_started_without_descriptors() {
+    let home = Home::new();
+    home.configure("logfile = {dir}/own.log\n[program:a]\ncommand = {actor} --say hello --complain oh --report {dir}/r\nstartsecs = 0\nstdout_logfile = {dir}/o\n");
+    let mut command = home.command("sh");
+    command.args(["-c", &format!("exec {} -n -c c.conf 0<&- 1>&- 2>&-", supervice().display())]);
+    let mut d = Daemon::launch_by(home, command);
+    assert_eq!(d.wait_file("o"), "hello\n");
+    let open = process::descriptors(d.pid());
+    for number in 0..=2 {
+        assert_eq!(open.get(&number).map(String::as_str), Some("/dev/null"), "{open:?}");
+    }
+    let report = d.wait_file("r");
+    assert!(report.contains("\"2\":\"/dev/null\""), "{report}");
+    assert_eq!(d.terminate(), 0);
+    assert!(d.home.read("own.log").contains("Started a"));
+}
+
+#[test]
+fn row_40_a_full_disk_under_its_log() {
+    let home = Home::new();
+    let d = Daemon::start_in(home, "logfile = /dev/full\n[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    d.wait_state("a", "RUNNING");
+    for _ in 0..5 {
+        d.done("restart", "a");
+    }
+    d.assert_well();
+}
+
+#[test]
+fn row_41_logs_to_stdout_and_stderr() {
+    let mut d = Daemon::start(
+        "[program:a]\ncommand = {actor} --say to-out --complain to-err\nstartsecs = 0\nstdout_logfile = /dev/stdout\n\
+         stderr_logfile = /dev/stderr\n[program:b]\ncommand = {actor} --say nowhere\nstartsecs = 0\nstdout_logfile = /dev/null\n",
+    );
+    d.wait("the line on stdout", || d.log().contains("to-out").then_some(()));
+    d.wait("the line on stderr", || d.home.read("err").contains("to-err").then_some(()));
+    assert_eq!(d.terminate(), 0);
+    assert!(d.log().lines().all(|line| line != "nowhere"), "{}", d.story());
+}
+
+#[test]
+fn row_53_the_wall_clock_jumps() {
+    if std::env::var_os("E2E_SET_CLOCK").is_none() {
+        return skip("row 53", "sets the machine's clock; E2E_SET_CLOCK=1 allows it");
+    }
+    let home = Home::alone();
+    let d = Daemon::start_in(
+        home,
+        "[program:a]\ncommand = {actor}\nstartsecs = 3\n[program:b]\ncommand = {actor} --exit 1\nstartsecs = 1\nstartretries = 2\n",
+    );
+    for jump in [-86_400, 864_000, 2_000_000_000] {
+        let begun = Instant::now();
+        let mut order = d.begin(json!({"command": "restart", "name": "a"}));
+        d.wait_state("a", "STARTING");
+        with_clock_moved(jump, || {
+            assert_eq!(order.receive().unwrap()["message"], "Restarted a");
+            let took = begun.elapsed();
+            assert!(took > Duration::from_millis(2900) && took < Duration::from_secs(5), "{jump}: {took:?}");
+            let uptime = d.row("a").raw["uptime"].as_u64().unwrap();
+            assert!((2..=5).contains(&uptime), "{jump}: uptime {uptime}");
+        });
+    }
+    d.assert_well();
+}
+
+/// The time of day is put back by what the monotonic clock says has passed.
+fn with_clock_moved(seconds: i64, act: impl FnOnce()) {
+    let begun = Instant::now();
+    let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    set_clock(real.as_secs().saturating_add_signed(seconds), 0);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
+    let now = real + begun.elapsed();
+    set_clock(now.as_secs(), now.subsec_nanos());
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn set_clock(seconds: u64, nanos: u32) {
+    let time = libc::timespec { tv_sec: seconds as libc::time_t, tv_nsec: nanos.into() };
+    // SAFETY: the call reads the timespec, which outlives it.
+    let done = unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &time) };
+    assert_eq!(done, 0, "the clock cannot be set");
+}

@@ -1,0 +1,234 @@
+//! A rotating file against a model of what it should have kept, on a file system that fails any call.
+//!
+//! Two acts: with faults, where nothing may be lost in silence; and after them, where all must heal within five seconds.
+
+use crate::fake::{Call, FakePlace, Fault, Plan, Random};
+use supervice::engine::time::{Duration, Instant};
+use supervice::logs::rotating_file::{Limits, RotatingFile};
+use supervice::logs::sink::Notice;
+
+/// Within this time after the last fault everything works again.
+const HEALED_AFTER: Duration = Duration::from_secs(5);
+
+struct Model {
+    place: FakePlace,
+    sink: RotatingFile<FakePlace>,
+    limits: Limits,
+    now: Instant,
+    /// All bytes that must be in files that are or were, in order.
+    expected: Vec<u8>,
+    dropped: u64,
+    told: u64,
+    line: u64,
+}
+
+impl Model {
+    fn open(place: FakePlace, limits: Limits) -> Option<Model> {
+        let sink = RotatingFile::open(place.clone(), limits).ok()?;
+        let now = Instant::ZERO;
+        Some(Model { place, sink, limits, now, expected: Vec::new(), dropped: 0, told: 0, line: 0 })
+    }
+
+    /// Numbered lines, so that every part of the stream is different.
+    fn text(&mut self, lines: u64) -> Vec<u8> {
+        let mut text = Vec::new();
+        for _ in 0..lines {
+            self.line += 1;
+            text.extend_from_slice(format!("{}\n", self.line).as_bytes());
+        }
+        text
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let written = self.sink.write(bytes, self.now);
+        assert_eq!(written.written + written.dropped, bytes.len(), "all bytes are accounted for");
+        self.expected.extend_from_slice(&bytes[..written.written]);
+        self.dropped += written.dropped as u64;
+        self.check();
+        written.dropped
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        if self.sink.deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.sink.on_deadline(self.now);
+            while let Some(notice) = self.sink.take_notice(self.now) {
+                self.hear(&notice);
+            }
+            assert!(self.sink.deadline().is_none_or(|deadline| deadline > self.now), "deadlines advance");
+        }
+        self.check();
+    }
+
+    fn hear(&mut self, notice: &Notice) {
+        if let Notice::Failing { dropped_bytes, .. } | Notice::Recovered { dropped_bytes, .. } = notice {
+            self.told += dropped_bytes;
+        }
+    }
+
+    fn check(&mut self) {
+        let live = *self.sink.file();
+        if self.sink.rotation_failing().is_some() {
+            self.place.0.files.borrow_mut().excused.push(live);
+        }
+        let files = self.place.0.files.borrow();
+        assert_eq!(files.tape, self.expected, "what was written is what is said to be");
+        assert_eq!(self.sink.dropped_bytes(), self.dropped);
+        drop(files);
+        self.check_kept();
+    }
+
+    fn check_kept(&self) {
+        let kept = self.place.kept();
+        let all: Vec<u8> = kept.iter().flat_map(|(_, _, bytes)| bytes.clone()).collect();
+        assert!(self.expected.ends_with(&all), "kept files are one contiguous tail");
+        assert!(kept.iter().all(|(name, ..)| *name <= self.limits.backups), "no more backups than wanted");
+        let files = self.place.0.files.borrow();
+        for (name, inode, bytes) in &kept {
+            let fits = self.limits.maxbytes == 0 || bytes.len() as u64 <= self.limits.maxbytes;
+            assert!(fits || files.excused.contains(inode), ".{name} has {} bytes", bytes.len());
+        }
+    }
+
+    /// After the faults: everything is written, every loss is told of, and the next rotation goes through.
+    fn heal(&mut self) {
+        self.place.set_plan(Plan::Never);
+        self.pass(HEALED_AFTER);
+        let text = self.text(3);
+        assert_eq!(self.write(&text), 0, "it writes again");
+        self.pass(Duration::from_secs(120));
+        let text = self.text(3);
+        assert_eq!(self.write(&text), 0);
+        assert!(self.sink.failing().is_none() && self.sink.rotation_failing().is_none());
+        assert!(self.place.kept().iter().any(|(name, ..)| *name == 0), "there is a live file");
+        while let Some(notice) = self.sink.last_notice(self.now) {
+            self.hear(&notice);
+        }
+        assert_eq!(self.told, self.dropped, "every loss was told of once");
+    }
+}
+
+fn run(seed: u64) {
+    let mut random = Random::new(seed);
+    let small = Limits { maxbytes: 1 + random.below(60), backups: random.below(5) as u32 };
+    let big = Limits { maxbytes: 4000 + random.below(6000), backups: random.below(3) as u32 };
+    let limits = if random.one_in(4) { big } else { small };
+    let often = 2 + random.below(60);
+    let place = FakePlace::new(Plan::Never);
+    let mut model = Model::open(place.clone(), limits).unwrap();
+    place.set_plan(Plan::Randomly(random.clone(), often));
+    for _ in 0..60 {
+        match random.below(12) {
+            0 => model.pass(Duration::from_millis(random.below(6000))),
+            1 => drop(model.sink.reopen()),
+            2 => model.pass(Duration::from_secs(random.below(100))),
+            _ => {
+                let lines = if random.one_in(8) { 600 } else { random.below(12) };
+                let text = model.text(lines);
+                let half = text.len() / 2;
+                model.write(&text[..half]);
+                model.write(&text[half..]);
+            }
+        }
+    }
+    model.heal();
+}
+
+#[test]
+fn random_faults_lose_nothing_in_silence() {
+    let seeds = std::env::var("LOGS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1500);
+    let only: Option<u64> = std::env::var("LOGS_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in only.map_or(1..=seeds, |seed| seed..=seed) {
+        let result = std::panic::catch_unwind(|| run(seed));
+        assert!(result.is_ok(), "LOGS_SEED={seed}");
+    }
+}
+
+/// The same story each time: writes, rotations, a reopening. Returns the number of calls.
+fn story(place: &FakePlace, limits: Limits) -> u64 {
+    let Some(mut model) = Model::open(place.clone(), limits) else { return place.calls() };
+    for round in 0..24 {
+        let text = model.text(round % 7);
+        model.write(&text);
+        model.pass(Duration::from_millis(700));
+        if round == 12 {
+            drop(model.sink.reopen());
+        }
+    }
+    let calls = place.calls();
+    model.heal();
+    calls
+}
+
+#[test]
+fn any_single_call_may_fail() {
+    for backups in [0, 1, 3] {
+        let limits = Limits { maxbytes: 16, backups };
+        let calls = story(&FakePlace::new(Plan::Never), limits);
+        assert!(calls > 60, "the story goes through rotations: {calls}");
+        for number in 1..=calls {
+            for fault in [Fault::Refused, Fault::DoneButDenied] {
+                story(&FakePlace::new(Plan::Nth(number, fault)), limits);
+            }
+        }
+    }
+}
+
+#[test]
+fn all_calls_may_fail_from_any_moment_on() {
+    for backups in [0, 1, 3] {
+        let limits = Limits { maxbytes: 16, backups };
+        let calls = story(&FakePlace::new(Plan::Never), limits);
+        for number in 1..=calls {
+            story(&FakePlace::new(Plan::From(number)), limits);
+        }
+    }
+}
+
+#[test]
+fn a_failed_step_is_the_one_that_is_tried_again() {
+    let place = FakePlace::new(Plan::Never);
+    let mut model = Model::open(place.clone(), Limits { maxbytes: 4, backups: 2 }).unwrap();
+    for _ in 0..3 {
+        model.write(b"abc\n");
+    }
+    let create = place.calls() + 9;
+    place.set_plan(Plan::Nth(create, Fault::Refused));
+    let before = place.0.files.borrow().trace.len();
+    model.write(b"def\n");
+    let seen = place.0.files.borrow().trace[before..].to_vec();
+    use Call::{Create, Enter, Facts, Look, Shift, Write};
+    assert_eq!(seen, [Facts, Enter, Facts, Look, Look, Look, Shift, Shift, Create, Write]);
+    assert!(model.sink.rotation_failing().is_some());
+    let before = place.0.files.borrow().trace.len();
+    model.pass(HEALED_AFTER);
+    assert_eq!(place.0.files.borrow().trace[before..], [Enter, Create]);
+    assert!(model.sink.rotation_failing().is_none());
+}
+
+#[test]
+fn a_failing_file_is_not_asked_for_each_write() {
+    let place = FakePlace::new(Plan::Never);
+    let mut model = Model::open(place.clone(), Limits { maxbytes: 0, backups: 0 }).unwrap();
+    place.set_plan(Plan::From(0));
+    model.write(b"first\n");
+    let calls = place.calls();
+    for _ in 0..100 {
+        assert_eq!(model.write(b"lost\n"), 5);
+    }
+    assert_eq!(place.calls(), calls, "dropped without a system call");
+    model.heal();
+}
+
+#[test]
+fn records_are_never_cut() {
+    let place = FakePlace::new(Plan::Never);
+    let mut file = RotatingFile::open(place.clone(), Limits { maxbytes: 10, backups: 2 }).unwrap();
+    for record in ["aaa\n", "bbb\n", "ccc\n", "a record of its own length\n", "ddd\n"] {
+        assert_eq!(file.write_record(record.as_bytes(), Instant::ZERO).dropped, 0);
+    }
+    let kept: Vec<String> = place.kept().into_iter().map(|(.., bytes)| String::from_utf8(bytes).unwrap()).collect();
+    assert_eq!(kept, ["ccc\n", "a record of its own length\n", "ddd\n"]);
+    let writes = place.0.files.borrow().trace.iter().filter(|call| **call == Call::Write).count();
+    assert_eq!(writes, 5, "one write each");
+}

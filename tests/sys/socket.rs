@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use supervice::sys::socket::{BindError, LONGEST_PATH, bind, peer_credentials};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -88,23 +89,42 @@ fn a_dead_socket_is_replaced() {
 
 #[test]
 fn of_many_without_a_lock_one_gets_it() {
-    for stale in [false, true] {
+    for round in 0..60 {
         let (folder, path) = folder();
-        if stale {
+        if round % 2 == 0 {
             drop(UnixListener::bind(&path).unwrap());
         }
-        let tries: Vec<_> = (0..8)
-            .map(|_| {
-                let path = path.clone();
-                std::thread::spawn(move || bind(&path, false))
-            })
-            .collect();
-        let results: Vec<_> = tries.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let gate = Barrier::new(6);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let attempt = || {
+                gate.wait();
+                bind(&path, false)
+            };
+            let tries: Vec<_> = (0..6).map(|_| scope.spawn(attempt)).collect();
+            tries.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
         let winners: Vec<_> = results.iter().flatten().collect();
         assert_eq!(winners.len(), 1, "{results:?}");
         assert!(winners[0].is_in_place().unwrap());
         assert_eq!(names(folder.path()), ["x.sock"]);
     }
+}
+
+#[test]
+fn without_a_lock_of_its_own_a_dead_socket_is_replaced_under_that_of_the_folder() {
+    use nix::fcntl::{Flock, FlockArg};
+    let (folder, path) = folder();
+    drop(UnixListener::bind(&path).unwrap());
+    let held = Flock::lock(fs::File::open(folder.path()).unwrap(), FlockArg::LockExclusive).unwrap();
+    let before = facts(&path);
+    let error = bind(&path, false).unwrap_err();
+    assert!(error.to_string().contains("lock of its folder"), "{error}");
+    assert_eq!((facts(&path), names(folder.path())), (before, vec!["x.sock".to_owned()]));
+    // Nor does it matter to whoever has a lock of his own.
+    bind(&path, true).unwrap().remove_if_ours().unwrap();
+    drop(UnixListener::bind(&path).unwrap());
+    drop(held);
+    bind(&path, false).unwrap();
 }
 
 fn assert_refused(path: &Path, victim: &Path, word: &str) {

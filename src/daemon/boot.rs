@@ -5,6 +5,7 @@ use super::children::Children;
 use super::connections::Connections;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
+use super::probes::Probes;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
@@ -169,6 +170,7 @@ fn assemble(
         spawner: Spawner::new(inherited, nofile),
         connections,
         orders: Orders::default(),
+        probes: Probes::new(),
         signals,
         settings,
         pidfile_place: None,

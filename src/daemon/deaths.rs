@@ -77,9 +77,10 @@ impl Daemon {
     }
 
     fn bury(&mut self, pid: Pid) {
-        match self.children.of_pid(pid) {
-            Some(key) => self.try_reap(key),
-            None => {
+        match (self.children.of_pid(pid), self.probes.of_pid(pid)) {
+            (Some(key), _) => self.try_reap(key),
+            (None, Some(key)) => self.reap_check(key),
+            (None, None) => {
                 if let Err(error) = watch::reap(pid, None) {
                     log::error!("reaping process {pid} failed: {error}");
                 }

@@ -10,6 +10,7 @@ mod deaths;
 pub mod options;
 mod orders;
 mod perform;
+mod probes;
 mod reload;
 mod report;
 mod roster;
@@ -33,6 +34,7 @@ use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
 use orders::{Asker, Orders};
+use probes::Probes;
 use roster::Roster;
 use settings::Settings;
 use spawner::Spawner;
@@ -61,6 +63,14 @@ pub(crate) enum Alarm {
     Logs,
     /// The socket that could not be bound again.
     Rebind,
+    /// Health checks for which there was no room.
+    ProbeRetry,
+    /// An address of a health check has had its share of the time.
+    ProbeShare(Key),
+    /// Health scripts that say too much.
+    ProbeFlood,
+    /// What health scripts left behind.
+    ProbeLinger,
 }
 
 /// The running daemon.
@@ -75,6 +85,7 @@ pub struct Daemon {
     streams: Streams,
     connections: Connections,
     orders: Orders,
+    probes: Probes,
     signals: Signals,
     settings: Settings,
     pidfile_place: Option<PathWatch>,
@@ -102,10 +113,12 @@ impl Daemon {
                 return 1;
             }
             self.hear_deaths();
+            self.hear_probes();
             self.fire_deadlines();
             self.obey_signals();
             self.serve();
             self.launch_queued();
+            self.ask_queued();
             self.tell_losses();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
@@ -144,7 +157,7 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.spawner.has_work() || self.finished.is_some() {
+        if self.spawner.has_work() || self.probes.has_work() || self.finished.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
@@ -160,6 +173,8 @@ impl Daemon {
                 Kind::Place => self.connections.mark_place(),
                 Kind::Conn => self.connections.mark(mark, &mut self.reactor.ready),
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),
+                Kind::Probe => self.probes.mark(mark.id.key),
+                Kind::Names => self.probes.mark_names(),
                 Kind::Child => note(&mut self.deaths, mark.id.key, self.children.get(mark.id.key).is_some()),
                 Kind::Verdict => note(&mut self.verdicts, mark.id.key, self.children.get(mark.id.key).is_some()),
             });
@@ -200,6 +215,10 @@ impl Daemon {
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
                 Alarm::Rebind => self.rebind(),
+                Alarm::ProbeRetry => self.ask_again(),
+                Alarm::ProbeShare(key) => self.share_over(key, stamp),
+                Alarm::ProbeFlood => self.discard_floods(),
+                Alarm::ProbeLinger => self.check_lingering_probes(),
             }
         }
         debug_assert!({
@@ -234,7 +253,7 @@ impl Daemon {
                 Kind::Conn => self.serve_conn(id.key),
                 Kind::Output => self.serve_stream(id.key),
                 Kind::Listener => self.accept(),
-                Kind::Signals | Kind::Place | Kind::Child | Kind::Verdict => {
+                Kind::Signals | Kind::Place | Kind::Child | Kind::Verdict | Kind::Probe | Kind::Names => {
                     unreachable!("{id:?} is handled when it is marked and never queued")
                 }
             }

@@ -14,18 +14,22 @@ impl Daemon {
             Effect::Spawn { run } => return self.launch(run),
             Effect::CancelSpawn { run } => self.spawner.cancel(run),
             Effect::Signal { run, signal } => self.signal(run, signal),
-            // No instance has health checks in the engine's policy, so none is ever asked for.
-            Effect::StartProbe { probe } | Effect::CancelProbe { probe } => log::error!("{probe:?} cannot be asked"),
+            Effect::StartProbe { probe } => self.ask_health(probe),
+            Effect::CancelProbe { probe } => self.withdraw_probe(probe),
             Effect::Reply { ticket, outcome } => self.reply(ticket, &outcome),
             Effect::Publish(event) => self.publish(&event),
-            Effect::Forget { instance } => self.roster.forget(instance),
+            Effect::Forget { instance } => {
+                self.roster.forget(instance);
+                self.probes.forget(instance);
+            }
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }
         None
     }
 
     fn publish(&mut self, event: &Event) {
-        if let Some((level, text)) = report::line(event, &self.roster) {
+        self.probes.note(event, self.now);
+        if let Some((level, text)) = report::line(event, &self.roster, &self.probes) {
             log::log!(level, "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! The only wording of events and causes: log lines for people, reasons for replies.
 
+use super::probes::Probes;
 use super::roster::Roster;
 use crate::config::signal;
 use crate::engine::id::InstanceId;
@@ -10,7 +11,7 @@ use crate::sys::spawn;
 use log::Level;
 
 /// The log line of an event, if a person would want one.
-pub fn line(event: &Event, roster: &Roster) -> Option<(Level, String)> {
+pub fn line(event: &Event, roster: &Roster, probes: &Probes) -> Option<(Level, String)> {
     match *event {
         Event::Spawned { run, pid } => {
             let entry = roster.entry(run.instance)?;
@@ -42,10 +43,10 @@ pub fn line(event: &Event, roster: &Roster) -> Option<(Level, String)> {
             let name = roster.name(probe.run.instance);
             (Level::Info, format!("{name}: health check passed after {after_failures} failures"))
         }),
-        Event::ProbeFailed { probe, failures, retries, timed_out } => {
-            let how = if timed_out { "did not answer in time" } else { "failed" };
+        Event::ProbeFailed { probe, failures, retries, .. } => {
             let name = roster.name(probe.run.instance);
-            Some((Level::Warn, format!("{name}: health check {how} ({failures}/{retries})")))
+            let message = probes.record(probe.run.instance).map_or("", |record| &record.message);
+            Some((Level::Warn, format!("{name}: health check failed ({failures}/{retries}): {message}")))
         }
         Event::HealthRestart { run, count, limit } => {
             let name = roster.name(run.instance);

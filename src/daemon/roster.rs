@@ -3,7 +3,6 @@
 use crate::engine::Engine;
 use crate::engine::id::InstanceId;
 use crate::engine::message::Plan as EnginePlan;
-use crate::engine::policy::Policy;
 use crate::spec::{Config, GroupSpec, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -122,7 +121,7 @@ impl Roster {
         if let Some(entry) = self.entries.get_mut(&id).filter(|entry| *entry.spec != *spec) {
             // A program that only moved to another group has nothing new to start with.
             if !differs_only_in_group(&entry.spec, spec) {
-                plan.changed.push((id, engine_policy(spec)));
+                plan.changed.push((id, spec.policy.clone()));
                 changes.changed.push(spec.name.clone());
             }
             entry.spec = Rc::new(spec.clone());
@@ -138,7 +137,7 @@ impl Roster {
         plan: &mut EnginePlan,
         changes: &mut Changes,
     ) -> InstanceId {
-        let id = engine.add(engine_policy(spec));
+        let id = engine.add(spec.policy.clone());
         self.entries.insert(id, Entry { spec: Rc::new(spec.clone()), plan: None, fault: None, leaving: false });
         self.by_name.insert(spec.name.clone(), id);
         plan.added.push(id);
@@ -153,11 +152,6 @@ impl Roster {
             self.groups.insert(group.name.clone(), members);
         }
     }
-}
-
-/// Health checks are validated, but nobody asks them yet: an engine that knew of them would wait for answers.
-fn engine_policy(spec: &InstanceSpec) -> Policy {
-    Policy { health: None, ..spec.policy.clone() }
 }
 
 fn differs_only_in_group(old: &InstanceSpec, new: &InstanceSpec) -> bool {

@@ -46,6 +46,11 @@ impl Spawner {
         !self.waiting.is_empty()
     }
 
+    /// What children inherit.
+    pub(super) fn inherited(&self) -> &Inherited {
+        &self.inherited
+    }
+
     /// A queued run is not wanted any more.
     pub(super) fn cancel(&mut self, run: RunId) {
         self.waiting.remove(&run);
@@ -92,9 +97,14 @@ impl Daemon {
     }
 
     fn unproven_limit(&self) -> usize {
-        let open = 4 * self.children.len() + self.streams.len() + self.connections.len();
-        let free = self.spawner.nofile.saturating_sub(open + RESERVE);
-        UNPROVEN_MAX.min(free / PER_CHILD).max(1)
+        UNPROVEN_MAX.min(self.free_descriptors() / PER_CHILD).max(1)
+    }
+
+    /// How many descriptors may still be opened, those kept for control connections left aside.
+    pub(super) fn free_descriptors(&self) -> usize {
+        let children = 4 * self.children.len() + self.streams.len();
+        let open = children + self.connections.len() + self.probes.descriptors();
+        self.spawner.nofile.saturating_sub(open + RESERVE)
     }
 
     fn spawn_now(&mut self, run: RunId) -> Input {

@@ -4,7 +4,7 @@ use super::id::{ProbeId, RunId, Stamp};
 use super::message::{Effect, Event, ProbeResult};
 use super::outbox::{Outbox, Waiter};
 use super::policy::{HealthPolicy, probe_offset};
-use super::time::Duration;
+use super::time::{Duration, Instant};
 
 /// What is known of the health of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) enum Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probing {
     Off,
-    Waiting { until: Stamp },
+    Waiting { until: Stamp, at: Instant },
     InFlight { probe: ProbeId, until: Stamp },
 }
 
@@ -66,10 +66,18 @@ impl Health {
         }
     }
 
+    /// When the next question is due; none while one is open.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.probing {
+            Probing::Waiting { at, .. } => Some(at),
+            Probing::Off | Probing::InFlight { .. } => None,
+        }
+    }
+
     pub(super) fn waits_for(&self) -> Option<Stamp> {
         match self.probing {
             Probing::Off => None,
-            Probing::Waiting { until } | Probing::InFlight { until, .. } => Some(until),
+            Probing::Waiting { until, .. } | Probing::InFlight { until, .. } => Some(until),
         }
     }
 
@@ -133,7 +141,8 @@ impl Health {
     }
 
     fn wait(&mut self, time: Duration, run: RunId, out: &mut Outbox) {
-        self.probing = Probing::Waiting { until: out.arm_after(time, Waiter::Instance(run.instance)) };
+        let at = out.now + time;
+        self.probing = Probing::Waiting { until: out.timers.arm(at, Waiter::Instance(run.instance)), at };
     }
 
     fn ask(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) {
@@ -184,6 +193,19 @@ mod tests {
         assert_eq!(rig.answer(1, Pass), ["passed 1.1 after 0"]);
         assert!(rig.wait(Duration::from_millis(4999)).is_empty());
         assert_eq!(rig.wait(Duration::from_millis(1)), ["probe 1.2"]);
+    }
+
+    #[test]
+    fn it_is_known_when_the_next_check_is_due() {
+        let mut rig = Rig::running(checked());
+        let due = |rig: &Rig| rig.instance().next_check_at().map(|at| at.since(rig.now));
+        assert!(due(&rig).unwrap() >= seconds(10));
+        rig.wait(seconds(11));
+        assert_eq!(due(&rig), None);
+        rig.answer(1, Pass);
+        assert_eq!(due(&rig), Some(seconds(5)));
+        rig.exited(OK);
+        assert_eq!(due(&rig), None);
     }
 
     #[test]

@@ -138,6 +138,19 @@ impl Instance {
         }
     }
 
+    /// When its next health check is due; none while one is under way, or it has none.
+    pub fn next_check_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running { health, .. } => health.due(),
+            Phase::Stopped
+            | Phase::Backoff { .. }
+            | Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Exited
+            | Phase::Fatal => None,
+        }
+    }
+
     /// The settings in force; those of a reload may still wait for the next run.
     pub fn policy(&self) -> &Policy {
         &self.policy

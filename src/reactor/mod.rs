@@ -2,6 +2,7 @@
 
 pub mod conn;
 pub mod output;
+pub mod probe;
 pub mod ready;
 pub mod source;
 

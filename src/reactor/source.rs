@@ -23,6 +23,10 @@ pub enum Kind {
     Verdict,
     /// A child's stdout or stderr.
     Output,
+    /// A health check: its connection, or the pidfd and the pipes of its script.
+    Probe,
+    /// Answers about host names.
+    Names,
 }
 
 /// A source registered with mio.
@@ -73,6 +77,8 @@ impl SourceId {
             5 => Kind::Child,
             6 => Kind::Verdict,
             7 => Kind::Output,
+            8 => Kind::Probe,
+            9 => Kind::Names,
             _ => return None,
         };
         let slot = (token.0 >> layout::SLOT_SHIFT & layout::SLOT_MASK) as u32;
@@ -87,7 +93,18 @@ mod tests {
 
     #[test]
     fn a_source_survives_the_way_through_a_token() {
-        for kind in [Kind::Signals, Kind::Listener, Kind::Place, Kind::Conn, Kind::Child, Kind::Verdict, Kind::Output] {
+        let kinds = [
+            Kind::Signals,
+            Kind::Listener,
+            Kind::Place,
+            Kind::Conn,
+            Kind::Child,
+            Kind::Verdict,
+            Kind::Output,
+            Kind::Probe,
+            Kind::Names,
+        ];
+        for kind in kinds {
             for (slot, generation) in [(0, 0), (1, 7), (4095, 65_535)] {
                 let id = SourceId { kind, key: Key { slot, generation } };
                 assert_eq!(SourceId::from_token(id.token()), Some(id));

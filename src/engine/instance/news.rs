@@ -17,11 +17,11 @@ impl Instance {
     pub(in crate::engine) fn on_exec_ok(&mut self, out: &mut Outbox) {
         match self.phase {
             Phase::Starting { run, step: Step::Made { .. } } => {
-                let open_at = run.since + self.policy.start_secs;
-                if open_at <= out.now {
+                if self.policy.start_secs == Duration::ZERO {
                     return self.run_on(run, out);
                 }
-                let gate = out.timers.arm(open_at, Waiter::Instance(self.id));
+                // Overdue or not, the gate is a deadline: a death in the same breath comes first, and it never was RUNNING.
+                let gate = out.timers.arm(run.since + self.policy.start_secs, Waiter::Instance(self.id));
                 self.enter(Phase::Starting { run, step: Step::Gate { gate } }, out);
             }
             // The SIGKILL of a stop before the exec reached the leader alone; children it made since are told now.
@@ -244,7 +244,16 @@ mod tests {
     fn it_is_never_running_before_its_exec() {
         let mut rig = Rig::made(policy());
         assert!(rig.wait(seconds(5)).is_empty());
-        assert_eq!(rig.exec_ok(), ["STARTING>RUNNING", "reply 1 Done"]);
+        assert!(rig.exec_ok().is_empty());
+        assert_eq!(rig.wait(Duration::ZERO), ["STARTING>RUNNING", "reply 1 Done"]);
+    }
+
+    #[test]
+    fn a_death_that_comes_with_the_verdict_comes_first() {
+        let mut rig = Rig::made(policy());
+        rig.wait(seconds(5));
+        rig.exec_ok();
+        assert_eq!(rig.exited(BAD)[1..], ["STARTING>BACKOFF 1s", "reply 1 Failed BACKOFF"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A socket that listens under a name nobody knows yet, and how it gets its real one.
 
 use super::{ATTEMPTS, LONGEST_PATH, new_socket};
+use crate::sys::clock::monotonic;
 use crate::sys::descriptor::check;
 use crate::sys::trusted_folder::FileId;
 use nix::sys::socket::{Backlog, UnixAddr, bind, listen};
@@ -10,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The folder of the socket.
 pub(super) struct Folder {
@@ -29,12 +30,12 @@ impl Folder {
     /// One binder at a time; waits up to a second. The lock ends with the file that comes back.
     pub(super) fn lock(&self) -> io::Result<File> {
         let own = File::open(&self.path)?;
-        let end = Instant::now() + LOCK_PATIENCE;
+        let end = monotonic() + LOCK_PATIENCE;
         loop {
             // SAFETY: takes no pointer.
             match check(unsafe { libc::flock(own.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
                 Ok(_) => return Ok(own),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < end => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && monotonic() < end => {
                     std::thread::sleep(LOCK_PAUSE);
                 }
                 Err(error) => return Err(error),

@@ -1,0 +1,215 @@
+//! Script checks: starting them, hearing them, and seeing that nothing of them stays.
+
+use super::script::{self, Flow, Script};
+use super::{Check, Stage, words};
+use crate::daemon::{Alarm, Daemon};
+use crate::engine::id::{InstanceId, Key};
+use crate::engine::message::{ExitStatus, FailureClass, ProbeResult, SpawnError};
+use crate::engine::time::Duration;
+use crate::spec::{InstanceSpec, ProbeTarget};
+use crate::sys::spawn::{self, Plan};
+use crate::sys::watch::{self, Reap};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+/// How often the output of a script that said too much is thrown away.
+const DISCARD_EVERY: Duration = Duration::from_millis(5);
+/// How often a killed group is asked whether it is empty; after the first second, once a second.
+const LINGER_EVERY: Duration = Duration::from_millis(50);
+/// What SIGKILL has not ended by then holds the next check of its instance up.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+
+impl Daemon {
+    pub(super) fn start_script(&mut self, key: Key) {
+        let Some(check) = self.probes.table.get(key) else { return };
+        let (instance, spec) = (check.instance(), Rc::clone(&check.spec));
+        if self.is_stuck(instance) {
+            return self.script_not_started(key, "the one before cannot be killed");
+        }
+        let made = self.script_plan(instance, &spec).and_then(|plan| {
+            let script = Script::spawn(Rc::clone(&plan), key, &self.reactor);
+            script.map_err(|error| (error, plan.subject(&error, None)))
+        });
+        match made {
+            Ok(script) => {
+                self.probes.by_pid.insert(script.pid, key);
+                if let Some(check) = self.probes.table.get_mut(key) {
+                    check.stage = Stage::Running(script);
+                }
+            }
+            Err((error, _)) if error.class == FailureClass::Shortage => self.ask_anew(key),
+            Err((error, subject)) => self.script_not_started(key, &spawn::describe(&error, &subject)),
+        }
+    }
+
+    /// The prepared exec of the script, as the user its program was started as.
+    fn script_plan(&mut self, id: InstanceId, spec: &Rc<InstanceSpec>) -> Result<Rc<Plan>, (SpawnError, String)> {
+        let named = |error| (error, spec.launch.user.clone().unwrap_or_default());
+        let user = match self.roster.entry(id).and_then(|entry| entry.plan.as_ref()) {
+            Some(program) => program.user().cloned(),
+            None => spawn::resolve_user(&spec.launch).map_err(named)?,
+        };
+        if let Some((of, plan)) = self.probes.plans.get(&id)
+            && Rc::ptr_eq(of, spec)
+            && plan.user() == user.as_ref()
+        {
+            return Ok(Rc::clone(plan));
+        }
+        let Some(ProbeTarget::Script { command }) = &spec.probe else {
+            return Err(named(SpawnError {
+                stage: crate::engine::message::SpawnStage::Exec,
+                errno: 0,
+                class: FailureClass::Ordinary,
+            }));
+        };
+        let launch = script::launch(command, &spec.launch);
+        let plan = Rc::new(Plan::prepare(&launch, self.spawner.inherited(), user.as_ref()).map_err(named)?);
+        self.probes.plans.insert(id, (Rc::clone(spec), Rc::clone(&plan)));
+        Ok(plan)
+    }
+
+    fn script_not_started(&mut self, key: Key, why: &str) {
+        self.end_check(key, ProbeResult::Fail, format!("Health check script could not be started: {why}"));
+    }
+
+    /// Whether an earlier check of this instance outlives its SIGKILL.
+    fn is_stuck(&self, instance: InstanceId) -> bool {
+        let stuck = |key: &Key| match self.probes.table.get(*key) {
+            Some(check @ Check { stage: Stage::Dying(script) | Stage::Lingering(script), .. }) => {
+                let since = script.ended_at.map(|at| self.now.since(at));
+                check.instance() == instance && since.is_some_and(|since| since >= STUCK_AFTER)
+            }
+            _ => false,
+        };
+        self.probes.ending.iter().any(stuck)
+    }
+
+    /// Reads what a script says, and throws away what is too much, slowly.
+    pub(super) fn listen(&mut self, key: Key) {
+        let Some(Check { stage: Stage::Running(script), .. }) = self.probes.table.get_mut(key) else { return };
+        let flow = script.listen(&mut self.probes.scratch, &self.reactor);
+        if flow == Flow::Flood && !self.probes.flooding.contains(&key) {
+            if self.probes.flooding.is_empty() {
+                self.arm(DISCARD_EVERY, Alarm::ProbeFlood);
+            }
+            self.probes.flooding.push(key);
+        }
+    }
+
+    /// The next pipeful of each script that says too much.
+    pub(in crate::daemon) fn discard_floods(&mut self) {
+        let mut flooding = std::mem::take(&mut self.probes.flooding);
+        flooding.retain(|&key| {
+            let Some(Check { stage: Stage::Running(script), .. }) = self.probes.table.get_mut(key) else {
+                return false;
+            };
+            script.discard(&mut self.probes.scratch, &self.reactor) == Flow::Flood
+        });
+        self.probes.flooding = flooding;
+        if !self.probes.flooding.is_empty() {
+            self.arm(DISCARD_EVERY, Alarm::ProbeFlood);
+        }
+    }
+
+    /// Ends a script that nobody waits for.
+    pub(super) fn kill_script(&mut self, key: Key) {
+        let Some(check) = self.probes.table.get_mut(key) else { return };
+        match std::mem::replace(&mut check.stage, Stage::Queued) {
+            Stage::Running(mut script) => {
+                script.hang_up(&self.reactor);
+                script.kill(self.now);
+                check.stage = Stage::Dying(script);
+                self.probes.ending.push(key);
+            }
+            other => check.stage = other,
+        }
+    }
+
+    /// Reaps the script of a check, if it is dead.
+    pub(in crate::daemon) fn reap_check(&mut self, key: Key) {
+        let stage = self.probes.table.get(key).map(|check| &check.stage);
+        let Some(Stage::Running(script) | Stage::Dying(script)) = stage else { return };
+        match watch::reap(script.pid, script.pidfd.as_ref()) {
+            Ok(Reap::Dry) => {}
+            Ok(Reap::Ended(status)) => self.script_over(key, Some(status)),
+            Ok(Reap::Unknown) => self.script_over(key, None),
+            Err(error) => log::error!("reaping health check {} failed: {error}", script.pid),
+        }
+    }
+
+    /// Its process is reaped: the answer, then the end of whatever it left behind.
+    fn script_over(&mut self, key: Key, status: Option<ExitStatus>) {
+        let Some(check) = self.probes.table.get_mut(key) else { return };
+        let (mut script, asked) = match std::mem::replace(&mut check.stage, Stage::Queued) {
+            Stage::Running(script) => (script, true),
+            Stage::Dying(script) => (script, false),
+            other => {
+                check.stage = other;
+                return;
+            }
+        };
+        self.probes.by_pid.remove(&script.pid);
+        if let Some(fd) = &script.pidfd {
+            self.reactor.forget(fd.as_raw_fd());
+        }
+        script.listen(&mut self.probes.scratch, &self.reactor);
+        script.hang_up(&self.reactor);
+        let failure = script.failure();
+        if asked {
+            let (result, message) = judge(status, failure, &script.said());
+            self.probes.answer(key, result, message);
+        }
+        if script.kill_leftovers(self.now) {
+            self.keep_until_empty(key, script);
+        } else {
+            self.let_go(key);
+        }
+    }
+
+    fn keep_until_empty(&mut self, key: Key, script: Script) {
+        let Some(check) = self.probes.table.get_mut(key) else { return };
+        check.stage = Stage::Lingering(script);
+        if !self.probes.ending.contains(&key) {
+            self.probes.ending.push(key);
+        }
+        if !self.probes.linger_armed {
+            self.probes.linger_armed = true;
+            self.arm(LINGER_EVERY, Alarm::ProbeLinger);
+        }
+    }
+
+    fn let_go(&mut self, key: Key) {
+        self.probes.table.remove(key);
+        self.probes.ending.retain(|&other| other != key);
+    }
+
+    /// Asks the groups of reaped scripts whether they are empty; comes back as long as one is not.
+    pub(in crate::daemon) fn check_lingering_probes(&mut self) {
+        self.probes.linger_armed = false;
+        let mut pause = None;
+        for key in self.probes.ending.clone() {
+            let Some(Check { stage: Stage::Lingering(script), .. }) = self.probes.table.get(key) else { continue };
+            if !script.has_members() {
+                self.let_go(key);
+                continue;
+            }
+            let old = script.ended_at.is_some_and(|at| self.now.since(at) >= STUCK_AFTER);
+            pause = if old { pause.or(Some(STUCK_AFTER)) } else { Some(LINGER_EVERY) };
+        }
+        if let Some(pause) = pause {
+            self.probes.linger_armed = true;
+            self.arm(pause, Alarm::ProbeLinger);
+        }
+    }
+}
+
+fn judge(status: Option<ExitStatus>, failure: Option<String>, said: &str) -> (ProbeResult, String) {
+    match (failure, status) {
+        (Some(why), _) => (ProbeResult::Fail, format!("Health check script could not be started: {why}")),
+        (None, Some(status)) => {
+            let result = if status == ExitStatus::Code(0) { ProbeResult::Pass } else { ProbeResult::Fail };
+            (result, words::ended(status, said))
+        }
+        (None, None) => (ProbeResult::Fail, "Health check script ended, but its exit status is lost".to_owned()),
+    }
+}

@@ -8,7 +8,10 @@ mod children;
 mod connections;
 mod deaths;
 pub mod options;
+mod marker;
+mod memory;
 mod orders;
+mod orphans;
 mod perform;
 mod probes;
 mod reload;
@@ -18,6 +21,7 @@ mod rpc;
 mod settings;
 mod shutdown;
 mod spawner;
+pub mod state_file;
 mod streams;
 pub mod vet;
 
@@ -33,7 +37,9 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use memory::Memory;
 use orders::Orders;
+use orphans::Orphans;
 use probes::Probes;
 use roster::Roster;
 use settings::Settings;
@@ -63,6 +69,10 @@ pub(crate) enum Alarm {
     Logs,
     /// The socket that could not be bound again.
     Rebind,
+    /// The state file, which is not written all the time.
+    Memory,
+    /// What an earlier daemon left, on its way out.
+    Orphans,
     /// Health checks for which there was no room.
     ProbeRetry,
     /// An address of a health check has had its share of the time.
@@ -82,6 +92,8 @@ pub struct Daemon {
     roster: Roster,
     children: Children,
     spawner: Spawner,
+    memory: Memory,
+    orphans: Orphans,
     streams: Streams,
     connections: Connections,
     orders: Orders,
@@ -121,6 +133,7 @@ impl Daemon {
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
+            self.save_children();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }
@@ -216,6 +229,8 @@ impl Daemon {
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
                 Alarm::Rebind => self.rebind(),
+                Alarm::Memory => self.memory_due(),
+                Alarm::Orphans => self.hunt(),
                 Alarm::ProbeRetry => self.ask_again(),
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),

@@ -5,7 +5,7 @@
 
 pub mod clock;
 pub mod daemonize;
-pub mod descriptor;
+mod descriptor;
 pub mod files;
 pub mod folder;
 pub mod guard;

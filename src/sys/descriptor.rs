@@ -37,7 +37,7 @@ pub(super) fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
 }
 
 /// Closes the descriptor at the next exec.
-#[allow(dead_code)]
+#[allow(dead_code)] // Only where pipes and sockets cannot be made so.
 pub(super) fn set_close_on_exec(fd: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: F_SETFD takes no pointer.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;

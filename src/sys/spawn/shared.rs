@@ -25,16 +25,16 @@
 mod places;
 mod stack;
 
-pub use places::reserve_places;
 pub(super) use places::{END, Place};
+pub use places::{reserve_places, reserved};
 
 use super::block::Block;
 use super::{child, raw};
 use crate::engine::message::Pid;
+use stack::Stack;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
-use stack::Stack;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a child stands on while it shares our memory. To be dropped at the end of its verdict pipe and not before.

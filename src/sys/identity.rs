@@ -144,10 +144,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Whether something still holds after a second; waits no longer than it does.
 pub fn outlasts(holds: impl Fn() -> bool) -> bool {
     let pauses = PATIENCE.as_millis() / PAUSE.as_millis();
-    holds() && !(0..pauses).any(|_| {
-        std::thread::sleep(PAUSE);
-        !holds()
-    })
+    holds()
+        && !(0..pauses).any(|_| {
+            std::thread::sleep(PAUSE);
+            !holds()
+        })
 }
 
 /// Takes hold of the process that has this number *and* this start, and this inode if both are known.
@@ -207,7 +208,8 @@ mod tests {
     #[test]
     fn the_command_cannot_pretend_to_be_fields() {
         let expected = ProcStat { pid: 12, state: b'S', group: 12, session: 13, start: 4711 };
-        for command in [b"sh".as_slice(), b"", b") R 1 (", b"))))(((", b"a b\nc", b"\xff\xfe", b"1) Z 1 1 1 1 1 1 1 1"] {
+        for command in [b"sh".as_slice(), b"", b") R 1 (", b"))))(((", b"a b\nc", b"\xff\xfe", b"1) Z 1 1 1 1 1 1 1 1"]
+        {
             assert_eq!(parse_stat(&text(command)), Some(expected), "{command:?}");
         }
     }

@@ -11,6 +11,7 @@ pub mod options;
 mod orders;
 mod perform;
 mod probes;
+mod readers;
 mod reload;
 mod report;
 mod roster;
@@ -120,6 +121,7 @@ impl Daemon {
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
+            self.wake_followers();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }
@@ -236,7 +238,9 @@ impl Daemon {
                     self.rebind();
                     self.settings.tell_lost_lock();
                 }
-                Arrival::User2 => self.reopen_logs(),
+                Arrival::User2 => {
+                    self.reopen_logs();
+                }
                 Arrival::Child => {}
             }
         }

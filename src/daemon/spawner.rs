@@ -41,7 +41,7 @@ impl Spawner {
         Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile }
     }
 
-    /// Whether somebody waits who could be served in the next turn.
+    /// Whether somebody waits.
     pub(super) fn has_work(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -91,9 +91,19 @@ impl Daemon {
         }
     }
 
+    /// Whether somebody waits who can be served in the next turn. Where too many execs are under way their verdicts wake
+    /// the daemon.
+    pub(super) fn can_launch(&self) -> bool {
+        self.spawner.has_work() && self.has_room_to_spawn()
+    }
+
     fn may_spawn(&self) -> bool {
+        self.spawner.left_this_turn > 0 && self.has_room_to_spawn()
+    }
+
+    fn has_room_to_spawn(&self) -> bool {
         let unproven = self.children.unproven();
-        self.spawner.left_this_turn > 0 && (unproven == 0 || unproven < self.unproven_limit())
+        unproven == 0 || unproven < self.unproven_limit()
     }
 
     fn unproven_limit(&self) -> usize {

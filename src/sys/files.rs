@@ -6,11 +6,28 @@ use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, SFlag};
 use nix::unistd::AccessFlags;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A FIFO or a device does not hold an open with these up, and no terminal becomes ours.
 pub const CAREFUL_OPEN: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
+/// The whole of a regular file of at most `max` bytes; anything else there (a FIFO, a folder) is an error, never a wait.
+pub fn read_small_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(CAREFUL_OPEN).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
+    }
+    Ok(bytes)
+}
 
 /// Whether we could make a file in this folder, asked of the kernel with our effective identity.
 pub fn write_access(folder: &Path) -> io::Result<()> {
@@ -118,11 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_told_from_files_and_asked_for_access() {
+    fn folders_are_asked_for_access() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, "").unwrap();
-        assert!(is_dir(folder.path()) && !is_dir(&path) && !is_dir(&folder.path().join("none")));
+        enter_access(folder.path()).unwrap();
+        assert!(enter_access(&folder.path().join("none")).is_err());
         write_access(folder.path()).unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
         let expected = nix::unistd::geteuid().is_root();

@@ -265,7 +265,7 @@ impl Daemon {
             return;
         }
         let sinks = self.streams.sinks_mut();
-        let Some(cursor) = sinks.file_mut(to).map(|file| Cursor::at_end(file)) else { return };
+        let Some(cursor) = sinks.file_mut(to).map(Cursor::at_end) else { return };
         if sinks.retain(to) {
             follow.missed += sinks.file_mut(sink).map_or(0, |file| follow.cursor.lag(file));
             follow.log = Log::Of { instance, stream, sink: to };

@@ -137,9 +137,10 @@ pub struct Pulled {
 }
 
 impl Cursor {
-    /// At the end of the log.
-    pub fn at_end(log: &RotatingFile<LogPlace>) -> Cursor {
-        Cursor { position: log.end(), part: None }
+    /// At the end of the log. The file is opened at once: after a rotation its name would be another one.
+    pub fn at_end(log: &mut RotatingFile<LogPlace>) -> Cursor {
+        let part = log.live().and_then(|live| open_live(log, &live, live.end));
+        Cursor { position: log.end(), part }
     }
 
     /// Whether there is something to pull.
@@ -169,8 +170,10 @@ impl Cursor {
                 }
             }
         }
-        pulled.missed += log.end().saturating_sub(self.position);
-        self.position = log.end();
+        if self.is_behind(log) {
+            pulled.missed += self.lag(log);
+            *self = Cursor::at_end(log);
+        }
         pulled
     }
 
@@ -191,9 +194,10 @@ impl Cursor {
     /// Makes sure that a file is open, and that the place in the live one is one that it still has.
     fn find_part(&mut self, log: &mut RotatingFile<LogPlace>, live: &Live, missed: &mut u64) -> bool {
         if self.part.is_none() {
-            let opened = log.place_mut().open_part(0).ok().flatten();
-            let Some(reader) = opened.filter(|reader| reader.identity() == live.identity) else { return false };
-            self.part = Some(Part { reader, offset: 0 });
+            self.part = open_live(log, live, self.position);
+        }
+        if self.part.is_none() {
+            return false;
         }
         if self.reads(live.identity) {
             if !(live.start..=live.end).contains(&self.position) {
@@ -218,7 +222,15 @@ impl Cursor {
             None => {
                 *missed += live.start.saturating_sub(self.position);
                 self.position = live.start;
+                self.part = open_live(log, live, self.position);
             }
         }
     }
+}
+
+/// The file that is written, by its name; `None` if others moved it away.
+fn open_live(log: &mut RotatingFile<LogPlace>, live: &Live, position: u64) -> Option<Part> {
+    let reader = log.place_mut().open_part(0).ok().flatten()?;
+    let offset = position.saturating_sub(live.start);
+    (reader.identity() == live.identity).then_some(Part { reader, offset })
 }

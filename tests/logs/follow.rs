@@ -146,14 +146,18 @@ fn files_moved_removed_and_truncated_by_others() {
     let mut cursor = Cursor::at_end(file(&mut scene, id));
     scene.write(id, "one\n", 0);
     fs::rename(scene.path("a.log"), scene.path("moved")).unwrap();
-    // Not reachable by its name any more: told, and not tried for ever.
-    assert_eq!(pull(&mut scene, id, &mut cursor), (String::new(), 4));
+    assert_eq!(pull(&mut scene, id, &mut cursor), ("one\n".into(), 0), "it is open already");
+    let mut late = Cursor::at_end(file(&mut scene, id));
+    scene.write(id, "lost\n", 0);
+    // Not reachable by its name: told, and not tried for ever.
+    assert_eq!(pull(&mut scene, id, &mut late), (String::new(), 5));
+    assert_eq!(pull(&mut scene, id, &mut cursor), ("lost\n".into(), 0));
     assert!(scene.sinks.reopen_all().is_empty());
     scene.write(id, "two\n", 0);
     assert_eq!(pull(&mut scene, id, &mut cursor), ("two\n".into(), 0));
     fs::rename(scene.path("a.log"), scene.path("again")).unwrap();
     scene.write(id, "three\n", 0);
-    assert_eq!(pull(&mut scene, id, &mut cursor), ("three\n".into(), 0), "it is open already");
+    assert_eq!(pull(&mut scene, id, &mut cursor), ("three\n".into(), 0));
     scene.sinks.reopen_all();
     fs::write(scene.path("a.log"), "").unwrap();
     scene.write(id, "four\n", 0);

@@ -1,10 +1,10 @@
 //! The only place where pids live: which process is which run, and what is left of its group.
 
+use super::state_file::Record;
 use crate::engine::id::{Key, RunId};
 use crate::engine::message::{ExitStatus, Pid, SpawnError};
 use crate::engine::slots::Slots;
 use crate::engine::time::Instant;
-use super::state_file::Record;
 use crate::spec::InstanceSpec;
 use crate::sys::identity;
 use crate::sys::spawn::Verdict;

@@ -102,7 +102,16 @@ mod tests {
     #[test]
     fn other_values_are_nobodys() {
         let life = life(7, 7);
-        let odd = ["", ".", "x.1k", &life, &format!("{life}."), &format!("{life}.k"), &format!("{life}.1"), &format!("{life}.1x")];
+        let odd = [
+            "",
+            ".",
+            "x.1k",
+            &life,
+            &format!("{life}."),
+            &format!("{life}.k"),
+            &format!("{life}.1"),
+            &format!("{life}.1x"),
+        ];
         for value in odd {
             assert_eq!(Run::parse(value), None, "{value}");
         }

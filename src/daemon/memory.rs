@@ -134,7 +134,8 @@ impl Memory {
     fn living_writer(&self, past: &Past) -> Option<i32> {
         let Past::Read(Reading { state, .. }, _) = past else { return None };
         let writer = state.daemon.filter(|_| !state.closed && state.machine.as_ref() == self.machine.as_ref())?;
-        let lives = || matches!(identity::stat(writer.pid), Ok(Some(stat)) if stat.start == writer.start && !stat.is_dead());
+        let lives =
+            || matches!(identity::stat(writer.pid), Ok(Some(stat)) if stat.start == writer.start && !stat.is_dead());
         (writer.pid != identity::own_pid() && identity::outlasts(lives)).then_some(writer.pid)
     }
 
@@ -178,7 +179,9 @@ impl Daemon {
     /// The first writing: before any child of ours is made, with those an earlier daemon left.
     pub(super) fn begin_memory(&mut self) {
         if self.memory.machine.is_none() {
-            log::warn!("reconcile is off: /proc is missing or another namespace's, so no process can be told from another");
+            log::warn!(
+                "reconcile is off: /proc is missing or another namespace's, so no process can be told from another"
+            );
             return;
         }
         self.save_children();

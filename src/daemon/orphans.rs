@@ -58,7 +58,10 @@ impl Orphans {
     pub(super) fn in_the_way(&self, name: &str) -> Option<String> {
         let of_name = |quarry: &&Quarry| quarry.pack.record.name == name;
         let quarry = self.hunted.iter().find(of_name)?;
-        Some(format!("process group {} of an earlier daemon is still there and cannot be killed", quarry.pack.record.pid))
+        Some(format!(
+            "process group {} of an earlier daemon is still there and cannot be killed",
+            quarry.pack.record.pid
+        ))
     }
 
     fn are_under_way(&self) -> bool {

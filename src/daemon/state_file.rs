@@ -312,7 +312,8 @@ impl Checks {
             return self.refuse(name, &format!("{pid} is no child's process number"));
         };
         if let Some(other) = leads.iter().find(|leads| **leads != pid) {
-            return self.refuse(name, &format!("process {pid} was no leader of its own group and session, but of {other}"));
+            return self
+                .refuse(name, &format!("process {pid} was no leader of its own group and session, but of {other}"));
         }
         if !self.seen.insert(number) {
             return self.refuse(name, &format!("process {pid} is recorded twice"));
@@ -444,7 +445,10 @@ mod tests {
         );
         assert_eq!(reading.refused, Vec::<String>::new());
         let [a, b] = reading.state.children.as_slice() else { panic!("{reading:?}") };
-        assert_eq!((a.name.as_str(), a.pid, a.start, a.pdeathsig, a.reconcile), ("a", 12, Some(4711), false, Reconcile::Kill));
+        assert_eq!(
+            (a.name.as_str(), a.pid, a.start, a.pdeathsig, a.reconcile),
+            ("a", 12, Some(4711), false, Reconcile::Kill)
+        );
         assert_eq!((b.pid, b.reconcile, b.run.as_deref()), (13, Reconcile::Auto, None));
         assert_eq!(reading.state.machine, None);
     }

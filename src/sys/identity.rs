@@ -110,13 +110,13 @@ pub fn machine() -> io::Result<Machine> {
 
 /// The number of a pidfd's inode, which no other process of this boot has. `None` where the kernel has no such inodes.
 #[cfg(target_os = "linux")]
+// The widths of these types differ from C library to C library.
+#[allow(clippy::unnecessary_cast)]
 pub fn unique_inode(pidfd: &OwnedFd) -> Option<u64> {
     const PIDFS_MAGIC: i64 = 0x5049_4446;
     let kind = nix::sys::statfs::fstatfs(pidfd).ok()?.filesystem_type();
-    // The width of the type differs from C library to C library.
-    #[allow(clippy::unnecessary_cast)]
     let is_pidfs = kind.0 as i64 == PIDFS_MAGIC;
-    is_pidfs.then(|| nix::sys::stat::fstat(pidfd).ok().map(|found| found.st_ino)).flatten()
+    is_pidfs.then(|| nix::sys::stat::fstat(pidfd).ok().map(|found| found.st_ino as u64)).flatten()
 }
 
 /// The number of a pidfd's inode, which no other process of this boot has. `None` where the kernel has no such inodes.
@@ -144,10 +144,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Whether something still holds after a second; waits no longer than it does.
 pub fn outlasts(holds: impl Fn() -> bool) -> bool {
     let pauses = PATIENCE.as_millis() / PAUSE.as_millis();
-    holds() && !(0..pauses).any(|_| {
-        std::thread::sleep(PAUSE);
-        !holds()
-    })
+    holds()
+        && !(0..pauses).any(|_| {
+            std::thread::sleep(PAUSE);
+            !holds()
+        })
 }
 
 /// Takes hold of the process that has this number *and* this start, and this inode if both are known.
@@ -207,7 +208,8 @@ mod tests {
     #[test]
     fn the_command_cannot_pretend_to_be_fields() {
         let expected = ProcStat { pid: 12, state: b'S', group: 12, session: 13, start: 4711 };
-        for command in [b"sh".as_slice(), b"", b") R 1 (", b"))))(((", b"a b\nc", b"\xff\xfe", b"1) Z 1 1 1 1 1 1 1 1"] {
+        for command in [b"sh".as_slice(), b"", b") R 1 (", b"))))(((", b"a b\nc", b"\xff\xfe", b"1) Z 1 1 1 1 1 1 1 1"]
+        {
             assert_eq!(parse_stat(&text(command)), Some(expected), "{command:?}");
         }
     }

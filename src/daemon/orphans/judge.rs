@@ -63,8 +63,8 @@ impl Pack {
         }
         let carries = |stat: &ProcStat| self.carries(sight, stat.pid);
         let known = |stat: &ProcStat| self.proven.contains(&(stat.pid, stat.start));
-        let group_is_ours =
-            is_leader || near.iter().any(|stat| stat.group == id && (known(stat) || (!stat.is_dead() && carries(stat))));
+        let group_is_ours = is_leader
+            || near.iter().any(|stat| stat.group == id && (known(stat) || (!stat.is_dead() && carries(stat))));
         let mut members = Members::default();
         for stat in near.iter().filter(|stat| !stat.is_dead()) {
             if (stat.group == id && group_is_ours) || known(stat) || carries(stat) {
@@ -304,13 +304,17 @@ mod tests {
     /// Who is hunted, how many are left, and how many lines are told.
     fn judged(records: Vec<Record>, sight: &Fake) -> (Vec<Pid>, usize, usize) {
         let judgement = judge(records, Some(&life()), sight);
-        let hunted = judgement.hunted.iter().flat_map(|(_, members)| members.ours.iter().map(|stat| stat.pid)).collect();
+        let hunted =
+            judgement.hunted.iter().flat_map(|(_, members)| members.ours.iter().map(|stat| stat.pid)).collect();
         (hunted, judgement.left.len(), judgement.lines.len())
     }
 
     #[test]
     fn a_leader_and_its_group_are_ours() {
-        let sight = Fake::default().with(100, 100, 100, 1000, None).with(101, 100, 100, 1001, None).with(102, 102, 102, 1001, None);
+        let sight = Fake::default()
+            .with(100, 100, 100, 1000, None)
+            .with(101, 100, 100, 1001, None)
+            .with(102, 102, 102, 1001, None);
         assert_eq!(judged(vec![record(100)], &sight), (vec![100, 101], 0, 1));
     }
 
@@ -402,7 +406,10 @@ mod tests {
     fn a_marker_that_confirms_nothing_is_left_alone_with_a_line() {
         let strays = [
             ("no leader of a session", Fake::default().with(201, 200, 199, 6, Some(&run(9)))),
-            ("another life", Fake::default().with(200, 200, 200, 6, Some(&marker::run(&marker::life(1, 3), 9, Fate::Kill)))),
+            (
+                "another life",
+                Fake::default().with(200, 200, 200, 6, Some(&marker::run(&marker::life(1, 3), 9, Fate::Kill))),
+            ),
         ];
         for (what, sight) in strays {
             assert_eq!(judged(vec![], &sight), (vec![], 0, 1), "{what}");

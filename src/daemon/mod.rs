@@ -26,7 +26,7 @@ mod streams;
 pub mod vet;
 
 use crate::engine::Engine;
-use crate::engine::id::{InstanceId, Key};
+use crate::engine::id::{InstanceId, Key, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
@@ -38,7 +38,7 @@ use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
 use memory::Memory;
-use orders::{Asker, Orders};
+use orders::Orders;
 use orphans::Orphans;
 use probes::Probes;
 use roster::Roster;
@@ -103,7 +103,7 @@ pub struct Daemon {
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
     /// Reloads that wait for the one under way.
-    reloads: VecDeque<Option<Asker>>,
+    reloads: VecDeque<Ticket>,
     reload_under_way: bool,
     closing: bool,
     finished: Option<Vec<InstanceId>>,
@@ -129,6 +129,7 @@ impl Daemon {
             self.fire_deadlines();
             self.obey_signals();
             self.serve();
+            self.reload_queued();
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
@@ -170,7 +171,7 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.spawner.has_work() || self.probes.has_work() || self.finished.is_some() {
+        if self.can_launch() || self.probes.has_work() || self.reload_is_due() || self.finished.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()

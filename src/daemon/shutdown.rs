@@ -23,8 +23,8 @@ impl Daemon {
         self.closing = true;
         let timeout = self.settings.spec().shutdown_timeout;
         self.order(None, Order::Shutdown, Command::Shutdown { timeout });
-        for asker in std::mem::take(&mut self.reloads) {
-            self.refuse(asker, ErrorCode::ShuttingDown, "The daemon is shutting down");
+        for ticket in std::mem::take(&mut self.reloads) {
+            self.give_up(ticket, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
     }
 

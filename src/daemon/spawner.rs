@@ -43,7 +43,7 @@ impl Spawner {
         Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile, held: false }
     }
 
-    /// Whether somebody waits who could be served in the next turn.
+    /// Whether somebody waits.
     pub(super) fn has_work(&self) -> bool {
         !self.held && !self.waiting.is_empty()
     }
@@ -103,9 +103,19 @@ impl Daemon {
         }
     }
 
+    /// Whether somebody waits who can be served in the next turn. Where too many execs are under way their verdicts wake
+    /// the daemon.
+    pub(super) fn can_launch(&self) -> bool {
+        self.spawner.has_work() && self.has_room_to_spawn()
+    }
+
     fn may_spawn(&self) -> bool {
+        self.spawner.left_this_turn > 0 && self.has_room_to_spawn()
+    }
+
+    fn has_room_to_spawn(&self) -> bool {
         let unproven = self.children.unproven();
-        !self.spawner.held && self.spawner.left_this_turn > 0 && (unproven == 0 || unproven < self.unproven_limit())
+        !self.spawner.held && (unproven == 0 || unproven < self.unproven_limit())
     }
 
     fn unproven_limit(&self) -> usize {

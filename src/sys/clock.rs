@@ -65,9 +65,8 @@ fn epoch_seconds(at: SystemTime) -> i64 {
 }
 
 fn local_parts(seconds: i64) -> Option<libc::tm> {
-    // The type of time_t differs from system to system.
-    #[allow(clippy::useless_conversion)]
-    let seconds = seconds.try_into().ok()?;
+    #[allow(deprecated)] // musl is to get a wider one; the name stays.
+    let seconds = libc::time_t::try_from(seconds).ok()?;
     let mut parts = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call; the result is looked at only if the call says that it wrote one.
     let written = unsafe { libc::localtime_r(&seconds, parts.as_mut_ptr()) };

@@ -7,7 +7,7 @@ pub mod atomic_file;
 pub mod clock;
 pub mod connect;
 pub mod daemonize;
-pub mod descriptor;
+mod descriptor;
 pub mod files;
 pub mod folder;
 pub mod fsuid;

@@ -212,13 +212,12 @@ fn a_foreign_pidfile_and_socket_are_left_alone_at_the_end() {
 #[test]
 fn children_of_no_one_are_reaped() {
     let d = Daemon::start(
-        "[program:a]\ncommand = sh -c '(setsid sleep 0.3 &); (sleep 0.2 &); exec {actor} --touch {dir}/t'\nstartsecs = 0\n",
+        "[program:a]\ncommand = sh -c '(setsid sleep 2 &); (sleep 2 &); exec {actor} --touch {dir}/t'\nstartsecs = 0\n",
     );
     d.wait_file("t");
-    d.wait("the orphans come and go", || {
-        let children = process::children(d.pid());
-        (children.len() == 1).then_some(())
-    });
+    for (what, count) in [("the orphans come to the daemon", 3), ("they end and are reaped", 1)] {
+        d.wait(what, || (process::children(d.pid()).len() == count).then_some(()));
+    }
     d.assert_well();
 }
 

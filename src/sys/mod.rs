@@ -7,7 +7,7 @@ pub mod atomic_file;
 pub mod clock;
 pub mod connect;
 pub mod daemonize;
-mod descriptor;
+pub(crate) mod descriptor;
 pub mod files;
 pub mod folder;
 pub mod fsuid;

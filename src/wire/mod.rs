@@ -12,5 +12,5 @@ pub mod text;
 
 pub use answer::{Answer, Row};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
-pub use reply::{ErrorCode, ProcessRow, Reply, RowDetail};
+pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
 pub use request::{Envelope, Id, Rejection, Request, StatusQuery, decode};

@@ -3,6 +3,7 @@
 
 use super::children::Children;
 use super::connections::Connections;
+use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
 use super::probes::Probes;
@@ -171,6 +172,7 @@ fn assemble(
         connections,
         orders: Orders::default(),
         probes: Probes::new(),
+        notices: Notices::new(),
         signals,
         settings,
         pidfile_place: None,

@@ -7,6 +7,7 @@ pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod notices;
 pub mod options;
 mod orders;
 mod perform;
@@ -33,6 +34,7 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use notices::Notices;
 use orders::{Asker, Orders};
 use probes::Probes;
 use roster::Roster;
@@ -86,6 +88,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     probes: Probes,
+    notices: Notices,
     signals: Signals,
     settings: Settings,
     pidfile_place: Option<PathWatch>,
@@ -112,6 +115,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
@@ -157,7 +161,7 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.spawner.has_work() || self.probes.has_work() || self.finished.is_some() {
+        if self.spawner.has_work() || self.probes.has_work() || self.notices.has_work() || self.finished.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
@@ -175,6 +179,7 @@ impl Daemon {
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),
                 Kind::Probe => self.probes.mark(mark.id.key),
                 Kind::Names => self.probes.mark_names(),
+                Kind::Notify => self.notices.mark(),
                 Kind::Child => note(&mut self.deaths, mark.id.key, self.children.get(mark.id.key).is_some()),
                 Kind::Verdict => note(&mut self.verdicts, mark.id.key, self.children.get(mark.id.key).is_some()),
             });
@@ -253,7 +258,13 @@ impl Daemon {
                 Kind::Conn => self.serve_conn(id.key),
                 Kind::Output => self.serve_stream(id.key),
                 Kind::Listener => self.accept(),
-                Kind::Signals | Kind::Place | Kind::Child | Kind::Verdict | Kind::Probe | Kind::Names => {
+                Kind::Signals
+                | Kind::Place
+                | Kind::Child
+                | Kind::Verdict
+                | Kind::Probe
+                | Kind::Names
+                | Kind::Notify => {
                     unreachable!("{id:?} is handled when it is marked and never queued")
                 }
             }

@@ -136,6 +136,7 @@ impl Change {
                 let delay = self.delay.unwrap_or_default().as_secs_f64();
                 (Level::Info, format!("Backoff {name}: next attempt in {delay:.1} s"))
             }
+            State::Fatal if self.attempts == 0 => (Level::Error, format!("{name}: giving up{}", why())),
             State::Fatal => {
                 (Level::Error, format!("{name}: giving up after {} failed attempts{}", self.attempts, why()))
             }

@@ -126,6 +126,7 @@ impl Daemon {
         if let Some(dropped) = self.streams.dropped(id).filter(|&bytes| bytes > 0) {
             detail.dropped_bytes = Some(dropped);
         }
+        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(str::to_owned);
         if verbose {
             detail.group = Some(entry.spec.group.clone());
             detail.program = Some(entry.spec.program.clone());

@@ -37,6 +37,7 @@ impl Daemon {
         self.say_farewell();
         self.close_doors();
         self.close_all();
+        self.notices.withdraw();
         self.settings.release_lock();
         log::info!("Shutdown complete");
         log::logger().flush();

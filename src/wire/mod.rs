@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod frame;
 mod json;
+pub mod notice;
 pub mod reply;
 pub mod request;
 pub mod text;

@@ -121,6 +121,9 @@ pub struct RowDetail {
     /// Bytes of its output that found no place in its logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
+    /// What it says it is doing, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_text: Option<String>,
     /// Its health checks, where it has any; on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthDetail>,

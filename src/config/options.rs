@@ -131,7 +131,7 @@ pub enum Expands {
 
 /// One option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OptionInfo {
+pub struct OptionRow {
     /// As it is written, in lower case.
     pub name: &'static str,
     /// Where it belongs.
@@ -154,17 +154,17 @@ const fn option(
     default: Fallback,
     kind: Kind,
     summary: &'static str,
-) -> OptionInfo {
-    OptionInfo { name, section, default, kind, empty: Empty::Refused, expands: Expands::No, summary }
+) -> OptionRow {
+    OptionRow { name, section, default, kind, empty: Empty::Refused, expands: Expands::No, summary }
 }
 
-impl OptionInfo {
-    const fn may_be_empty(self) -> OptionInfo {
-        OptionInfo { empty: Empty::NotGiven, ..self }
+impl OptionRow {
+    const fn may_be_empty(self) -> OptionRow {
+        OptionRow { empty: Empty::NotGiven, ..self }
     }
 
-    const fn per_instance(self) -> OptionInfo {
-        OptionInfo { expands: Expands::Yes, ..self }
+    const fn per_instance(self) -> OptionRow {
+        OptionRow { expands: Expands::Yes, ..self }
     }
 }
 
@@ -187,7 +187,7 @@ const MANY: Kind = Kind::Count(0, 1_000_000);
 
 /// Every option there is, by section and in the order in which people want to read them.
 #[rustfmt::skip]
-pub const OPTIONS: &[OptionInfo] = &[
+pub const OPTIONS: &[OptionRow] = &[
     option(Supervice, "logfile", Unset("stdout in the foreground, supervice.log as a daemon"), Kind::Path, "The daemon's own log.").may_be_empty(),
     option(Supervice, "loglevel", Value("INFO"), Kind::Choice(LOG_LEVELS), "From which level on lines are logged."),
     option(Supervice, "log_maxbytes", Value("50MB"), Kind::Size, "Size at which the daemon's log is rotated."),
@@ -240,12 +240,12 @@ pub const OPTIONS: &[OptionInfo] = &[
 ];
 
 /// The options of one kind of section.
-pub fn of(section: Section) -> impl Iterator<Item = &'static OptionInfo> {
+pub fn of(section: Section) -> impl Iterator<Item = &'static OptionRow> {
     OPTIONS.iter().filter(move |option| option.section == section)
 }
 
 /// An option of a section by its name.
-pub fn find(section: Section, name: &str) -> Option<&'static OptionInfo> {
+pub fn find(section: Section, name: &str) -> Option<&'static OptionRow> {
     of(section).find(|option| option.name == name)
 }
 

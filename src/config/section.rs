@@ -3,7 +3,7 @@
 //! The table in `options` says the kind and the default; what is wrong is noted here, with its line.
 
 use super::document::{DEFAULT, Document};
-use super::options::{self, Empty, Expands, Fallback, Kind, OptionInfo};
+use super::options::{self, Empty, Expands, Fallback, Kind, OptionRow};
 use super::problems::{Place, Problems};
 use super::value::{self, Least};
 use std::borrow::Cow;
@@ -130,6 +130,6 @@ impl<'a> Reading<'a> {
     }
 
     fn kind_of(&self, option: &str) -> Option<Kind> {
-        options::find(self.kind, option).map(|info: &OptionInfo| info.kind)
+        options::find(self.kind, option).map(|info: &OptionRow| info.kind)
     }
 }

@@ -5,7 +5,6 @@
 
 mod env_files;
 mod folders;
-mod machine;
 mod trust;
 
 use super::notices;
@@ -13,6 +12,7 @@ use crate::config::problems::{Place, Problems, quoted};
 use crate::config::{self, Draft};
 use crate::spec::{Config, InstanceSpec, LogTarget, Positions, Problem};
 use crate::sys::socket::LONGEST_PATH;
+use crate::sys::user;
 use env_files::EnvFiles;
 use folders::Folders;
 use std::collections::BTreeSet;
@@ -167,8 +167,8 @@ fn notify_fits(socket: &Path) -> bool {
 
 /// Only root may become somebody else.
 fn check_user(name: &str) -> Result<(), String> {
-    match machine::uid_of(name) {
-        Ok(Some(uid)) if machine::euid() == 0 || uid == machine::euid() => Ok(()),
+    match user::lookup(name) {
+        Ok(Some(found)) if user::is_root() || found.uid == user::effective_uid() => Ok(()),
         Ok(Some(_)) => Err(format!("to run as {} needs root (without `user` it runs as you do)", quoted(name))),
         Ok(None) => Err(format!("there is no user {} here (a name that `id` knows)", quoted(name))),
         Err(error) => Err(format!("user {} could not be looked up: {}", quoted(name), reason(&error))),

@@ -77,9 +77,10 @@ impl Health {
     }
 
     /// Before RUNNING: the first question comes at once, and the next ones at a quick pace, until a check passes.
-    pub(super) fn begin_awaited(policy: &HealthPolicy, run: RunId, out: &mut Outbox) -> Health {
+    pub(super) fn begin_awaited(run: RunId, out: &mut Outbox) -> Health {
         let mut health = Health::unasked(Verdict::Awaited);
-        health.ask(policy, run, out);
+        // As a deadline: a death in the same breath comes first, and the dead are not asked.
+        health.wait(Duration::ZERO, run, out);
         health
     }
 

@@ -4,6 +4,7 @@
 use super::health::{Health, Verdict};
 use super::id::{RunId, Stamp};
 use super::message::{Pid, State};
+use super::outbox::Outbox;
 use super::time::Instant;
 
 /// One life of an instance.
@@ -128,6 +129,14 @@ impl Phase {
 }
 
 impl Step {
+    /// Withdraws the question that is open, if there is one.
+    pub(super) fn hush(&mut self, out: &mut Outbox) {
+        match self {
+            Step::Checks { health, .. } => health.hush(out),
+            Step::Queued | Step::Made { .. } | Step::Gate { .. } | Step::Notice { .. } => {}
+        }
+    }
+
     fn holds(&self, stamp: Stamp) -> bool {
         match self {
             Step::Queued => false,

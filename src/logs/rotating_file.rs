@@ -3,12 +3,13 @@
 //! A write never waits and never fails: what the file does not take is dropped and counted. A rotation that cannot go on
 //! stays at its step and is tried again, and meanwhile the open file takes the bytes, beyond its limit if it must.
 
+mod steps;
+
 use super::loss::{Cause, Loss};
 use super::place::Place;
-use super::rotation::{Finding, Step, cut};
+use super::rotation::cut;
 use super::sink::{Notice, Written};
 use crate::engine::time::{Duration, Instant};
-use crate::sys::files::FileKind;
 use crate::sys::log_file::{Facts, OpenError};
 use std::io;
 
@@ -46,12 +47,13 @@ pub struct RotatingFile<P: Place> {
     stuck: Loss,
 }
 
+/// How far a rotation has come is read from the names in the folder each time: they cannot be wrong about it, whoever
+/// changed them since, and a call that was done though it was said to have failed is not done twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rotation {
     Idle,
     /// A step failed and waits for its next try.
     Stuck {
-        step: Step,
         retry: Instant,
     },
 }
@@ -160,7 +162,7 @@ impl<P: Place> RotatingFile<P> {
             Access::Open | Access::Held { .. } => None,
         };
         let stuck = match self.rotation {
-            Rotation::Stuck { retry, .. } => Some(retry),
+            Rotation::Stuck { retry } => Some(retry),
             Rotation::Idle => None,
         };
         [gone, stuck, self.loss.due(), self.stuck.due()].into_iter().flatten().min()
@@ -301,114 +303,6 @@ impl<P: Place> RotatingFile<P> {
         self.access = Access::Held { until: now + RETRY };
         self.loss.fail(error.into(), 0);
         taken
-    }
-
-    fn resume(&mut self, now: Instant) {
-        if let Rotation::Stuck { step, retry } = self.rotation
-            && now >= retry
-        {
-            self.go_on(step, now);
-        }
-    }
-
-    /// Makes room by a new file; false if that has to wait.
-    fn rotate(&mut self, now: Instant) -> bool {
-        match self.rotation {
-            Rotation::Stuck { retry, .. } if now < retry => false,
-            Rotation::Stuck { step, .. } => self.go_on(step, now),
-            Rotation::Idle => self.was_truncated() || self.go_on(Step::Compare, now),
-        }
-    }
-
-    /// Somebody made room already.
-    fn was_truncated(&mut self) -> bool {
-        match (self.place.facts(&self.file), self.size) {
-            (Ok(Some(facts)), Some(size)) => {
-                self.size = Some(facts.size);
-                facts.size < size
-            }
-            _ => false,
-        }
-    }
-
-    fn go_on(&mut self, step: Step, now: Instant) -> bool {
-        let mut at = step;
-        let result = self.take_steps(&mut at);
-        self.place.leave();
-        match result {
-            Ok(()) => {
-                self.rotation = Rotation::Idle;
-                self.stuck.recover();
-                true
-            }
-            Err(cause) => {
-                self.rotation = Rotation::Stuck { step: at, retry: now + RETRY };
-                self.stuck.fail(cause, 0);
-                false
-            }
-        }
-    }
-
-    fn take_steps(&mut self, at: &mut Step) -> Result<(), Cause> {
-        self.place.enter()?;
-        loop {
-            let finding = match self.take_step(*at) {
-                Ok(finding) => finding,
-                Err((cause, resume_at)) => {
-                    *at = resume_at;
-                    return Err(cause);
-                }
-            };
-            match at.after(finding, self.limits.backups) {
-                Some(next) => *at = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// One call to the file system; on failure also the step to resume at.
-    fn take_step(&mut self, step: Step) -> Result<Finding, (Cause, Step)> {
-        let stay = |error: io::Error| (Cause::from(error), step);
-        match step {
-            Step::Compare => self.compare().map_err(stay),
-            Step::Survey { backup } => match self.place.look(backup).map_err(stay)? {
-                None => Ok(Finding::Absent),
-                Some((FileKind::Regular, _)) => Ok(Finding::Taken),
-                Some((kind, _)) => Err((Cause::InTheWay { backup, what: kind.describe() }, step)),
-            },
-            Step::Shift { from } => match self.place.shift(from) {
-                // Somebody removed it, so nothing has to move.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::Done),
-                other => other.map(|()| Finding::Done).map_err(stay),
-            },
-            Step::Create => self.create().map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => (error.into(), Step::Compare),
-                _ => stay(error),
-            }),
-            Step::Reopen => self.reopen().map(|()| Finding::Done).map_err(|error| (error.into(), step)),
-            Step::Truncate => self.truncate().map_err(stay),
-        }
-    }
-
-    fn compare(&mut self) -> io::Result<Finding> {
-        let ours = self.place.facts(&self.file)?;
-        Ok(match (self.place.look(0)?, ours) {
-            (None, _) => Finding::Absent,
-            (Some((_, there)), Some(ours)) if there == ours.identity => Finding::Same,
-            (Some(_), _) => Finding::Taken,
-        })
-    }
-
-    fn create(&mut self) -> io::Result<Finding> {
-        self.file = self.place.create()?;
-        self.size = Some(0);
-        Ok(Finding::Done)
-    }
-
-    fn truncate(&mut self) -> io::Result<Finding> {
-        self.place.truncate(&mut self.file)?;
-        self.size = Some(0);
-        Ok(Finding::Done)
     }
 }
 

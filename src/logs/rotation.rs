@@ -9,7 +9,9 @@
 //!    └── foreign: and put another one there ──► Reopen ──► done
 //! ```
 //!
-//! A step that fails is tried again later as it is, since each leaves the files in a state in which nothing is lost.
+//! Each step leaves the files in a state in which nothing is lost and from which Compare and Survey find back to the step
+//! that comes next: a number that was freed is the gap up to which the others still have to move. So a rotation that was
+//! interrupted by an error, or by the end of the daemon, goes on where it stood.
 
 /// How far below the limit a line end is looked for.
 const LINE_ZONE: usize = 4096;

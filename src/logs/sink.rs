@@ -149,6 +149,14 @@ impl Sink {
         }
     }
 
+    /// Why it cannot be rotated at present and grows beyond its limit.
+    pub fn rotation_failing(&self) -> Option<&Cause> {
+        match self {
+            Sink::File(file) => file.rotation_failing(),
+            Sink::Standard(_) => None,
+        }
+    }
+
     /// Bytes lost in all.
     pub fn dropped_bytes(&self) -> u64 {
         match self {

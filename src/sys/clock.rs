@@ -52,6 +52,7 @@ fn epoch_seconds(at: SystemTime) -> i64 {
 }
 
 fn local_parts(seconds: i64) -> Option<libc::tm> {
+    #[allow(deprecated)] // musl is to get a wider one; the name stays.
     let seconds = libc::time_t::try_from(seconds).ok()?;
     let mut parts = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call; the result is looked at only if the call says that it wrote one.

@@ -79,3 +79,34 @@ pub fn is_shortage(error: &io::Error) -> bool {
     let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::ENOSPC];
     error.raw_os_error().is_some_and(|errno| shortage.contains(&errno))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+    fn is_closed_on_exec(fd: &OwnedFd) -> bool {
+        FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+    }
+
+    #[test]
+    fn pipes_and_duplicates_do_not_survive_an_exec() {
+        let (read, write) = pipe().unwrap();
+        let high = duplicate_above(write.as_raw_fd(), 100).unwrap();
+        assert!(high.as_raw_fd() >= 100);
+        assert!([&read, &write, &high].into_iter().all(is_closed_on_exec));
+        let number = high.as_raw_fd();
+        assert_eq!(lift(high, 100).unwrap().as_raw_fd(), number);
+    }
+
+    #[test]
+    fn only_the_end_that_was_asked_for_stops_waiting() {
+        let (read, write) = pipe().unwrap();
+        set_nonblocking(&read).unwrap();
+        let flags = |fd: &OwnedFd| OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap());
+        assert!(flags(&read).contains(OFlag::O_NONBLOCK) && !flags(&write).contains(OFlag::O_NONBLOCK));
+        assert_eq!(read_now(&read, &mut [0; 8]).unwrap(), None);
+        drop(write);
+        assert_eq!(read_now(&read, &mut [0; 8]).unwrap(), Some(0));
+    }
+}

@@ -11,10 +11,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// A FIFO or a device does not hold an open with these up, and no terminal becomes ours.
+pub const CAREFUL_OPEN: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+
 /// The whole of a regular file of at most `max` bytes; anything else there (a FIFO, a folder) is an error, never a wait.
 pub fn read_small_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(CAREFUL_OPEN).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
@@ -33,9 +35,10 @@ pub fn write_access(folder: &Path) -> io::Result<()> {
     nix::unistd::faccessat(nix::fcntl::AT_FDCWD, folder, wanted, AtFlags::AT_EACCESS).map_err(io::Error::from)
 }
 
-/// Whether the path leads to a folder.
-pub fn is_dir(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.is_dir())
+/// Whether we could make a folder our working directory.
+pub fn enter_access(folder: &Path) -> io::Result<()> {
+    nix::unistd::faccessat(nix::fcntl::AT_FDCWD, folder, AccessFlags::X_OK, AtFlags::AT_EACCESS)
+        .map_err(io::Error::from)
 }
 
 /// `ENOSPC (No space left on device)`.
@@ -104,5 +107,46 @@ impl FileIdentity {
     #[allow(clippy::unnecessary_cast)]
     pub(super) fn of(stat: &FileStat) -> FileIdentity {
         FileIdentity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn small_files_are_read_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("small");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read_small_file(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_small_file(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_small_file(folder.path(), 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(read_small_file(Path::new("/dev/zero"), 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_fifo_is_an_error_and_no_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read_small_file(&path, 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn folders_are_asked_for_access() {
+        let folder = tempfile::tempdir().unwrap();
+        enter_access(folder.path()).unwrap();
+        assert!(enter_access(&folder.path().join("none")).is_err());
+        write_access(folder.path()).unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+        let expected = nix::unistd::geteuid().is_root();
+        assert_eq!(write_access(folder.path()).is_ok(), expected, "root may write everywhere");
+    }
+
+    #[test]
+    fn errors_have_a_name_and_a_meaning() {
+        assert_eq!(errno_text(libc::EDQUOT), "EDQUOT (Quota exceeded)");
     }
 }

@@ -4,10 +4,9 @@
 //! everything there is then done with the user's own. The way to the folder is judged too, link by link, because a link
 //! that the user laid leads wherever the user wants.
 
-use super::files::{FileIdentity, FileKind};
+use super::files::FileIdentity;
 use super::fsuid::{Owner, acting_as};
 use nix::Result;
-use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
 use std::ffi::{OsStr, OsString};
@@ -121,6 +120,8 @@ const LINKS_MAX: usize = 40;
 /// Tells also whether a link was followed that `owner` could have laid.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn walk(path: &Path, owner: &Owner) -> Result<(OwnedFd, bool)> {
+    use super::files::FileKind;
+    use nix::errno::Errno;
     let mut here = open_plain(start(path))?;
     let mut ahead = names_backwards(path);
     let (mut led_astray, mut links) = (false, 0);

@@ -1,6 +1,7 @@
 //! What the daemon asks of the kernel for itself: to become parent of orphans, to have children die with it, to be
 //! opaque to others.
 
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
 use super::descriptor::check;
 use std::io;
 

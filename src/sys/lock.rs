@@ -5,13 +5,14 @@
 use super::descriptor::check;
 use super::trusted_folder::{FileId, FolderError, kind_of, vet_folder};
 use super::user::effective_uid;
+use crate::sys::clock::monotonic;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Why there is no lock.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl PidLock {
         let (folder, _) = vet_folder(path).map_err(LockError::Folder)?;
         let sticky = std::fs::metadata(&folder).map(|found| found.mode() & 0o1002 == 0o1002);
         let sticky = sticky.map_err(|error| LockError::Io("stat of its folder", path.to_owned(), error))?;
-        let end = Instant::now() + PATIENCE;
+        let end = monotonic() + PATIENCE;
         loop {
             let file = open(path)?;
             let id = vet(&file, path, sticky)?;
@@ -74,7 +75,7 @@ impl PidLock {
                 lock.write_pid()?;
                 return Ok(lock);
             }
-            if Instant::now() >= end {
+            if monotonic() >= end {
                 return Err(LockError::Held(path.to_owned(), pid_in(&file)));
             }
             std::thread::sleep(PAUSE);

@@ -117,7 +117,8 @@ const RACES_MAX: usize = 4;
 impl LogPlace {
     /// A place for a log of `owner`'s program (nobody: of our own); a new file gets 0640 less `umask`.
     pub fn new(path: &Path, owner: Option<Owner>, umask: u32) -> LogPlace {
-        let mode = Mode::from_bits_truncate(0o640 & !umask);
+        let permissions = 0o640 & !umask;
+        let mode = Mode::from_bits_truncate(libc::mode_t::try_from(permissions).unwrap_or(0o600));
         LogPlace { path: path.to_owned(), owner, mode, target: path.to_owned(), folder: None }
     }
 

@@ -5,10 +5,9 @@
 
 use super::files::FileKind;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::MsgFlags;
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::fstat;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -64,9 +63,7 @@ impl Standard {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self.manner {
             Manner::Straight => nix::unistd::write(&self.fd, bytes),
-            Manner::Socket => {
-                nix::sys::socket::send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
-            }
+            Manner::Socket => nix::sys::socket::send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT),
             Manner::Asking => self.ask_and_write(bytes),
         };
         Ok(written?)
@@ -84,6 +81,8 @@ impl Standard {
 /// The same pipe or terminal, opened once more. Not for devices that are no terminal: opening some has effects of its own.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn own_description(inherited: BorrowedFd<'_>) -> Option<OwnedFd> {
+    use nix::fcntl::OFlag;
+    use nix::sys::stat::Mode;
     let kind = FileKind::of(&fstat(inherited).ok()?);
     let fit = kind == FileKind::Pipe || nix::unistd::isatty(inherited).unwrap_or(false);
     let path = format!("/proc/self/fd/{}", inherited.as_raw_fd());

@@ -4,7 +4,7 @@ use super::descriptor::check;
 use crate::engine::message::{ExitStatus, Pid};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// What asking after one child gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,7 @@ struct Death {
 
 #[cfg(target_os = "linux")]
 fn wait_pidfd(pidfd: &OwnedFd, options: libc::c_int) -> io::Result<Option<Death>> {
+    use std::os::fd::AsRawFd;
     let id = libc::id_t::try_from(pidfd.as_raw_fd()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     wait(libc::P_PIDFD, id, options)
 }

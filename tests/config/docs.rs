@@ -1,8 +1,8 @@
 //! `docs/CONFIGURATION.md` against the table of options: neither says what the other does not.
 
-use supervice::config::options::{self, Empty, Expands, Fallback, OPTIONS, OptionInfo, Section};
+use supervice::config::options::{self, Empty, Expands, Fallback, OPTIONS, OptionRow, Section};
 
-fn row(option: &OptionInfo) -> String {
+fn row(option: &OptionRow) -> String {
     let default = match option.default {
         Fallback::Required => "required".to_owned(),
         Fallback::Unset(meaning) => meaning.to_owned(),

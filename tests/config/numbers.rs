@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::time::Duration;
-use supervice::config::options::{Kind, OPTIONS, OptionInfo, Section};
+use supervice::config::options::{Kind, OPTIONS, OptionRow, Section};
 use supervice::config::parse;
 use supervice::config::value::Least;
 use supervice::spec::{Config, ProbeTarget};
@@ -39,7 +39,7 @@ const ODD: &[&str] = &[
     "31536001",
 ];
 
-fn text(option: &OptionInfo, value: &str) -> String {
+fn text(option: &OptionRow, value: &str) -> String {
     let health = "healthcheck_type = tcp\n";
     let port = if option.name == "healthcheck_port" { "" } else { "healthcheck_port = 1\n" };
     match option.section {

@@ -223,12 +223,14 @@ fn autorestart_decides_what_follows_an_exit() {
             program("always", "TRUE", 0),
             "[program:killed]\ncommand = {actor} --touch {dir}/killed --die-of KILL --after 50\nautorestart = unexpected\nstartsecs = 0\n"
                 .to_owned(),
+            "[program:noexec]\ncommand = {dir}/nothing\nautorestart = unexpected\n".to_owned(),
         ]
         .concat(),
     );
     for name in ["unlisted", "always", "killed"] {
         d.wait(&format!("{name} runs again"), || (d.home.pids(name).len() >= 2).then_some(()));
     }
+    d.wait_state("noexec", "BACKOFF");
     for name in ["never", "listed"] {
         assert_eq!(d.wait_state(name, "EXITED").pid, None);
         assert_eq!(d.home.pids(name).len(), 1, "{name}");

@@ -230,6 +230,23 @@ fn row_42_a_thousand_slow_clients() {
 }
 
 #[test]
+fn row_42_more_clients_than_descriptors() {
+    let home = Home::new();
+    home.configure(ONE);
+    let mut command = home.command("prlimit");
+    command.arg("--nofile=64:64").arg(supervice());
+    let d = Daemon::launch_by(home, command);
+    let silent: Vec<_> = (0..150).map(|_| d.client()).collect();
+    for _ in 0..3 {
+        let begun = Instant::now();
+        d.rows();
+        assert!(begun.elapsed() < Duration::from_secs(1), "status took {:?}", begun.elapsed());
+    }
+    drop(silent);
+    d.assert_well();
+}
+
+#[test]
 fn a_reply_that_would_be_too_large_names_the_way_out() {
     let name = "x".repeat(200);
     let d = Daemon::start(&format!("[program:{name}]\ncommand = {{actor}}\nautostart = no\nnumprocs = 5000\n"));

@@ -405,6 +405,50 @@ fn two_streams_on_one_file_are_warned_of() {
 }
 
 #[test]
+fn empty_means_not_given_where_that_makes_sense() {
+    let said = accepted(
+        "logfile =\n[program:a]\ncommand = a\nstdout_logfile =\nstderr_logfile =\nenvironment =\nenv_file =\n\
+         directory =\nhealthcheck_port =\nhealthcheck_host =\n",
+    );
+    for option in ["logfile", "stdout_logfile", "environment", "directory", "healthcheck_port"] {
+        assert!(said.contains(&format!("] {option}: ")), "{option} is not warned of: {said}");
+    }
+    for option in ["autostart", "startsecs", "stopsignal", "numprocs", "user", "umask"] {
+        refused(&format!("[program:a]\ncommand = a\n{option} =\n"), &format!("[program:a] {option}: "));
+    }
+}
+
+#[test]
+fn a_setuid_command_with_pdeathsig_is_warned_of() {
+    let home = Home::new();
+    fs::copy("/bin/true", home.join("suid")).unwrap();
+    fs::set_permissions(home.join("suid"), fs::Permissions::from_mode(0o4755)).unwrap();
+    let ran = home.test_config("[program:a]\ncommand = {dir}/suid\n");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("setuid"), "{ran:?}");
+    let ran = home.test_config("[program:a]\ncommand = {dir}/suid\npdeathsig = no\n");
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("setuid"), "{ran:?}");
+}
+
+#[test]
+fn a_command_on_the_path_that_others_may_write_is_refused() {
+    if !is_root() {
+        return skip("S26", "needs root");
+    }
+    let home = Home::new();
+    fs::create_dir(home.join("bin")).unwrap();
+    fs::copy("/bin/sleep", home.join("bin/planted")).unwrap();
+    fs::set_permissions(home.join("bin/planted"), fs::Permissions::from_mode(0o777)).unwrap();
+    let d = Daemon::start_in(
+        home,
+        "[program:a]\ncommand = planted 1000\nenvironment = PATH={dir}/bin\nautostart = no\nstartsecs = 0\nstartretries = 0\n",
+    );
+    let reply = d.order("start", "a");
+    assert_eq!(reply["status"], "error", "{reply}");
+    assert!(reply["reason"].as_str().unwrap().contains("bin/planted"), "{reply}");
+}
+
+#[test]
 fn names_that_cannot_be() {
     refused("[program:]\ncommand = a\n", "[program:]");
     refused("[program:a\x1b]\ncommand = a\n", "c.conf:4:");

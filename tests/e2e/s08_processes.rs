@@ -31,9 +31,10 @@ fn row_01_two_hundred_die_at_once() {
 fn row_02_grandchildren_that_nobody_waits_for() {
     let d = Daemon::start_in(
         Home::alone(),
-        "[program:a]\ncommand = sh -c '(sleep 0.3 &); (setsid sleep 0.3 &); exec {actor}'\nnumprocs = 50\nstartsecs = 0\n",
+        "[program:a]\ncommand = sh -c '(sleep 2 &); (setsid sleep 2 &); exec {actor}'\nnumprocs = 50\nstartsecs = 0\n",
     );
     d.wait_all("RUNNING");
+    d.wait("the orphans come to the daemon", || (process::children(d.pid()).len() == 150).then_some(()));
     d.wait("only the fifty are left", || (process::children(d.pid()).len() == 50).then_some(()));
     d.assert_well();
 }
@@ -321,7 +322,7 @@ fn row_19_and_the_daemon_starts_again_at_once() {
     let (home, pid) = child_of_a_murdered_daemon(Home::new(), "numprocs = 1");
     let d = Daemon::launch(home);
     assert_ne!(d.wait_state("a", "RUNNING").pid, Some(pid));
-    assert!(!process::alive(pid));
+    wait_until(Duration::from_secs(1), "the child of the dead daemon is dead", || !process::alive(pid));
 }
 
 #[test]

@@ -62,6 +62,33 @@ fn links_that_others_could_have_laid_are_refused() {
     }
 }
 
+/// A link that comes between the look and the opening finds the opening closed to links.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_link_that_comes_in_between_is_not_followed() {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let victim = Victim::new();
+    let folder = victim.scene.folder("open", 0o777);
+    let (log, link) = (folder.join("a.log"), folder.join("link"));
+    symlink(victim.scene.path("victim"), &link).unwrap();
+    fs::write(&log, "").unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                renameat2(AT_FDCWD, &log, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE).unwrap();
+            }
+        });
+        let opened =
+            (0..40_000).filter_map(|_| open_log(&log, None, 0o022).ok()).map(|mut file| file.write(b"x\n").unwrap());
+        let opened = opened.count();
+        over.store(true, Ordering::Relaxed);
+        assert!(opened > 0, "sometimes it is a file");
+    });
+    victim.check();
+}
+
 #[test]
 fn links_of_our_own_are_followed() {
     let scene = Scene::new();

@@ -135,12 +135,14 @@ fn a_terminal_that_stands_still_holds_nobody_up() {
     assert!(is_blocking(&terminal.slave));
 }
 
+type Answer = Result<usize, io::ErrorKind>;
+
 /// What an outlet will say, one after the other; then it takes all.
 #[derive(Clone, Default)]
-struct Script(Rc<RefCell<(VecDeque<Result<usize, io::ErrorKind>>, Vec<u8>)>>);
+struct Script(Rc<RefCell<(VecDeque<Answer>, Vec<u8>)>>);
 
 impl Script {
-    fn says(&self, answers: &[Result<usize, io::ErrorKind>]) {
+    fn says(&self, answers: &[Answer]) {
         self.0.borrow_mut().0.extend(answers);
     }
 

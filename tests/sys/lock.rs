@@ -5,6 +5,7 @@ use crate::probe;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use supervice::sys::lock::{LockError, PidLock};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -62,6 +63,26 @@ fn a_lock_that_is_freed_within_the_second_is_had() {
     lock.release().unwrap();
     waiter.join().unwrap().unwrap();
     assert!(path.exists());
+}
+
+#[test]
+fn of_many_that_come_and_go_one_holds_it_and_holds_the_file_that_is_there() {
+    let (_folder, path) = folder();
+    let holders = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..150 {
+                    // Refused after a second in vain: somebody else was luckier.
+                    let Ok(lock) = PidLock::acquire(&path) else { continue };
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                    assert!(!lock.is_lost().unwrap());
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    lock.release().unwrap();
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Whether files can be made where they are wanted.
 
-use super::{machine, reason};
+use super::reason;
 use crate::config::problems::quoted;
+use crate::sys::files;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -35,14 +36,14 @@ fn parent(path: &Path) -> PathBuf {
 fn writable(folder: &Path) -> Result<(), String> {
     let name = quoted(&folder.to_string_lossy());
     is_folder(folder)?;
-    machine::may_write_in(folder).map_err(|error| format!("the folder {name} is not writable: {}", reason(&error)))
+    files::write_access(folder).map_err(|error| format!("the folder {name} is not writable: {}", reason(&error)))
 }
 
 /// Whether a program can be started in the folder.
 pub(super) fn enterable(folder: &Path) -> Result<(), String> {
     let name = quoted(&folder.to_string_lossy());
     is_folder(folder)?;
-    machine::may_enter(folder).map_err(|error| format!("the folder {name} cannot be entered: {}", reason(&error)))
+    files::enter_access(folder).map_err(|error| format!("the folder {name} cannot be entered: {}", reason(&error)))
 }
 
 fn is_folder(folder: &Path) -> Result<(), String> {

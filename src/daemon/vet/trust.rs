@@ -2,8 +2,9 @@
 //!
 //! A configuration is code, and an env file is part of it.
 
-use super::{machine, reason};
+use super::reason;
 use crate::config::problems::quoted;
+use crate::sys::{files, user};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -20,13 +21,13 @@ pub(super) struct Trusted {
 pub(super) fn read(path: &Path, limit: usize) -> Result<Trusted, String> {
     let cannot = |error: &std::io::Error| format!("cannot be read: {}", reason(error));
     let file =
-        OpenOptions::new().read(true).custom_flags(machine::OPEN_FLAGS).open(path).map_err(|error| cannot(&error))?;
+        OpenOptions::new().read(true).custom_flags(files::CAREFUL_OPEN).open(path).map_err(|error| cannot(&error))?;
     let metadata = file.metadata().map_err(|error| cannot(&error))?;
     if !metadata.is_file() {
         return Err("is no regular file (a text file)".to_owned());
     }
-    check_file(metadata.uid(), metadata.mode() & 0o7777, machine::euid())?;
-    if machine::euid() == 0 {
+    check_file(metadata.uid(), metadata.mode() & 0o7777, user::effective_uid())?;
+    if user::effective_uid() == 0 {
         check_folders(path)?;
     }
     let text = bounded(&file, limit).map_err(|error| cannot(&error))?;

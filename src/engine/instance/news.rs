@@ -38,21 +38,22 @@ impl Instance {
 
     /// The program runs; what it still has to do is what the policy asks for.
     fn wait_until_ready(&mut self, run: Run, out: &mut Outbox) {
-        let deadline = out.now + self.policy.ready_timeout;
-        let step = match (self.policy.readiness, self.policy.health.clone()) {
-            (Readiness::Lived, _) => {
-                let open_at = run.since + self.policy.start_secs;
-                if open_at <= out.now {
+        let by = out.now + self.policy.ready_timeout;
+        let step = match (self.policy.readiness, &self.policy.health) {
+            (Readiness::Notified, _) => Step::Notice { deadline: out.timers.arm(by, Waiter::Instance(self.id)) },
+            (Readiness::Checked, Some(_)) => Step::Checks {
+                deadline: out.timers.arm(by, Waiter::Instance(self.id)),
+                health: Health::begin_awaited(run.id, out),
+            },
+            // A reload may have taken the checks away since the launch.
+            (Readiness::Lived, _) | (Readiness::Checked, None) => {
+                if self.policy.start_secs == Duration::ZERO {
                     return self.run_on(run, out);
                 }
-                Step::Gate { gate: out.timers.arm(open_at, Waiter::Instance(self.id)) }
+                // Overdue or not, the gate is a deadline: a death in the same breath comes first, and it never was RUNNING.
+                let gate = out.timers.arm(run.since + self.policy.start_secs, Waiter::Instance(self.id));
+                Step::Gate { gate }
             }
-            (Readiness::Notified, _) => Step::Notice { deadline: out.timers.arm(deadline, Waiter::Instance(self.id)) },
-            (Readiness::Checked, Some(policy)) => Step::Checks {
-                deadline: out.timers.arm(deadline, Waiter::Instance(self.id)),
-                health: Health::begin_awaited(&policy, run.id, out),
-            },
-            (Readiness::Checked, None) => return self.run_on(run, out),
         };
         self.enter(Phase::Starting { run, step }, out);
     }
@@ -72,7 +73,8 @@ impl Instance {
 
     pub(in crate::engine) fn on_spawn_failed(&mut self, error: SpawnError, out: &mut Outbox) {
         match self.phase {
-            Phase::Starting { .. } => {
+            Phase::Starting { mut step, .. } => {
+                step.hush(out);
                 let next = self.attempt_without_exec(error, out);
                 self.follow(next, out);
             }
@@ -90,11 +92,9 @@ impl Instance {
         match self.phase {
             Phase::Starting {
                 run,
-                step: step @ (Step::Made { .. } | Step::Gate { .. } | Step::Notice { .. } | Step::Checks { .. }),
+                step: mut step @ (Step::Made { .. } | Step::Gate { .. } | Step::Notice { .. } | Step::Checks { .. }),
             } => {
-                if let Step::Checks { mut health, .. } = step {
-                    health.hush(out);
-                }
+                step.hush(out);
                 self.tell_exit(run, status, self.is_listed(status), leftovers, out);
                 self.last_cause = Some(Cause::Exit(status));
                 let next = self.attempt_failed(self.policy.restart_wanted(status));
@@ -316,7 +316,16 @@ mod tests {
     fn it_is_never_running_before_its_exec() {
         let mut rig = Rig::made(policy());
         assert!(rig.wait(seconds(5)).is_empty());
-        assert_eq!(rig.exec_ok(), ["STARTING>RUNNING", "reply 1 Done"]);
+        assert!(rig.exec_ok().is_empty());
+        assert_eq!(rig.wait(Duration::ZERO), ["STARTING>RUNNING", "reply 1 Done"]);
+    }
+
+    #[test]
+    fn a_death_that_comes_with_the_verdict_comes_first() {
+        let mut rig = Rig::made(policy());
+        rig.wait(seconds(5));
+        rig.exec_ok();
+        assert_eq!(rig.exited(BAD)[1..], ["STARTING>BACKOFF 1s", "reply 1 Failed BACKOFF"]);
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Instance {
                 health.on_policy(self.policy.health.as_ref(), run.id, out);
                 if self.policy.health.is_none() {
                     // Nothing is left that could be waited for.
-                    return self.run_on(run, out);
+                    return self.run_on_with(health, run, out);
                 }
                 self.enter(Phase::Starting { run, step: Step::Checks { deadline, health } }, out);
             }

@@ -10,6 +10,13 @@ fn awaited() -> Policy {
     Policy { readiness: Readiness::Checked, ..checked() }
 }
 
+/// Its first check is under way.
+fn asked(policy: Policy) -> Rig {
+    let mut rig = Rig::starting(policy);
+    assert_eq!(rig.wait(Duration::ZERO), ["probe 1.1"]);
+    rig
+}
+
 #[test]
 fn it_is_running_when_it_says_so_however_long_it_lived() {
     let mut rig = Rig::starting(notified());
@@ -85,14 +92,15 @@ fn a_stop_does_not_wait_for_readiness() {
     let mut expected = told.to_vec();
     expected.sort_unstable();
     assert_eq!(stopped, expected);
-    let mut rig = Rig::starting(awaited());
+    let mut rig = asked(awaited());
     assert!(rig.stop().contains(&String::from("hush 1.1")));
 }
 
 #[test]
 fn it_is_running_at_the_first_check_that_passes() {
     let mut rig = Rig::made(awaited());
-    assert_eq!(rig.exec_ok(), ["probe 1.1"]);
+    assert!(rig.exec_ok().is_empty());
+    assert_eq!(rig.wait(Duration::ZERO), ["probe 1.1"]);
     assert_eq!(rig.answer(1, ProbeResult::Fail), ["not ready 1.1"]);
     assert_eq!(rig.wait(seconds(1)), ["probe 1.2"]);
     assert_eq!(rig.wait(seconds(3)), ["hush 1.2", "not ready 1.2, no answer", "probe 1.3"]);
@@ -105,7 +113,7 @@ fn it_is_running_at_the_first_check_that_passes() {
 
 #[test]
 fn no_check_that_passes_in_time_is_a_failed_start() {
-    let mut rig = Rig::starting(Policy { ready_timeout: seconds(2), ..awaited() });
+    let mut rig = asked(Policy { ready_timeout: seconds(2), ..awaited() });
     rig.answer(1, ProbeResult::Fail);
     let told = rig.wait(seconds(2));
     assert_eq!(told, ["probe 1.2", "hush 1.2", "ready timed out 1", "signal 1 TERM", "STARTING>STOPPING"]);
@@ -115,13 +123,28 @@ fn no_check_that_passes_in_time_is_a_failed_start() {
 
 #[test]
 fn a_check_of_a_start_ends_with_it() {
-    let mut rig = Rig::starting(awaited());
+    let mut rig = asked(awaited());
     assert_eq!(rig.exited(OK)[0], "hush 1.1");
 }
 
 #[test]
-fn a_start_that_waits_for_checks_that_a_reload_took_away_is_done() {
+fn one_that_died_with_its_verdict_is_not_asked() {
     let mut rig = Rig::starting(awaited());
+    assert_eq!(rig.exited(OK), ["exited 1 0 expected", "STARTING>BACKOFF 1s", "reply 1 Failed BACKOFF"]);
+}
+
+#[test]
+fn a_question_of_a_start_is_never_taken_for_a_later_one() {
+    let mut rig = asked(awaited());
+    rig.change(policy());
+    rig.change(checked());
+    assert_eq!(rig.wait(seconds(11)), ["probe 1.2"]);
+    assert!(rig.answer(1, ProbeResult::Fail).is_empty());
+}
+
+#[test]
+fn a_start_that_waits_for_checks_that_a_reload_took_away_is_done() {
+    let mut rig = asked(awaited());
     let told = rig.change(policy());
     assert!(told.contains(&String::from("hush 1.1")) && told.contains(&String::from("STARTING>RUNNING")), "{told:?}");
     assert!(rig.wait(seconds(100)).is_empty());

@@ -1,6 +1,7 @@
 //! A socket that listens under a name nobody knows yet, and how it gets its real one.
 
 use super::{ATTEMPTS, LONGEST_PATH, new_socket};
+use crate::sys::clock::monotonic;
 use crate::sys::descriptor::check;
 use crate::sys::trusted_folder::FileId;
 use nix::sys::socket::{Backlog, UnixAddr, bind, listen};
@@ -10,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The folder of the socket.
 pub(super) struct Folder {
@@ -29,12 +30,12 @@ impl Folder {
     /// One binder at a time; waits up to a second. The lock ends with the file that comes back.
     pub(super) fn lock(&self) -> io::Result<File> {
         let own = File::open(&self.path)?;
-        let end = Instant::now() + LOCK_PATIENCE;
+        let end = monotonic() + LOCK_PATIENCE;
         loop {
             // SAFETY: takes no pointer.
             match check(unsafe { libc::flock(own.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
                 Ok(_) => return Ok(own),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < end => {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && monotonic() < end => {
                     std::thread::sleep(LOCK_PAUSE);
                 }
                 Err(error) => return Err(error),
@@ -113,4 +114,22 @@ fn bind_hidden(socket: &OwnedFd, folder: &Folder) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::AddrInUse.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_somebody_took_meanwhile_is_not_taken_from_him() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let place = Folder::open(folder.path()).unwrap();
+        let (_listener, unplaced) = Unplaced::make(&place).unwrap();
+        std::fs::write(&path, "his").unwrap();
+        assert_eq!(unplaced.place(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"his");
+        drop(unplaced);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

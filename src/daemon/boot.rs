@@ -4,6 +4,7 @@
 use super::children::Children;
 use super::connections::Connections;
 use super::memory::Memory;
+use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
 use super::orphans::Orphans;
@@ -184,6 +185,7 @@ fn assemble(
         connections,
         orders: Orders::default(),
         probes: Probes::new(),
+        notices: Notices::new(),
         signals,
         settings,
         pidfile_place: None,

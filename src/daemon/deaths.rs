@@ -136,7 +136,7 @@ impl Daemon {
     }
 
     /// The verdict pipe spoke while the child lives, or says it is about to die.
-    fn hear_verdict(&mut self, key: Key) {
+    pub(super) fn hear_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
         match read(verdict) {
             VerdictRead::Pending => {}

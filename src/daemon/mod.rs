@@ -9,6 +9,7 @@ mod connections;
 mod deaths;
 mod marker;
 mod memory;
+mod notices;
 pub mod options;
 mod orders;
 mod orphans;
@@ -39,6 +40,7 @@ use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
 use memory::Memory;
+use notices::Notices;
 use orders::Orders;
 use orphans::Orphans;
 use probes::Probes;
@@ -99,6 +101,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     probes: Probes,
+    notices: Notices,
     signals: Signals,
     settings: Settings,
     pidfile_place: Option<PathWatch>,
@@ -125,6 +128,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
@@ -173,7 +177,8 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.can_launch() || self.probes.has_work() || self.reload_is_due() || self.finished.is_some() {
+        let has_work = self.can_launch() || self.probes.has_work() || self.notices.has_work() || self.reload_is_due();
+        if has_work || self.finished.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
@@ -191,6 +196,7 @@ impl Daemon {
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),
                 Kind::Probe => self.probes.mark(mark.id.key),
                 Kind::Names => self.probes.mark_names(),
+                Kind::Notify => self.notices.mark(),
                 Kind::Child => note(&mut self.deaths, mark.id.key, self.children.get(mark.id.key).is_some()),
                 Kind::Verdict => note(&mut self.verdicts, mark.id.key, self.children.get(mark.id.key).is_some()),
             });
@@ -273,7 +279,13 @@ impl Daemon {
                 Kind::Conn => self.serve_conn(id.key),
                 Kind::Output => self.serve_stream(id.key),
                 Kind::Listener => self.accept(),
-                Kind::Signals | Kind::Place | Kind::Child | Kind::Verdict | Kind::Probe | Kind::Names => {
+                Kind::Signals
+                | Kind::Place
+                | Kind::Child
+                | Kind::Verdict
+                | Kind::Probe
+                | Kind::Names
+                | Kind::Notify => {
                     unreachable!("{id:?} is handled when it is marked and never queued")
                 }
             }

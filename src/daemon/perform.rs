@@ -21,6 +21,7 @@ impl Daemon {
             Effect::Forget { instance } => {
                 self.roster.forget(instance);
                 self.probes.forget(instance);
+                self.notices.forget(instance);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }

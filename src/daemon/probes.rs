@@ -149,7 +149,7 @@ impl Probes {
     /// Takes down a verdict of the engine, with the words that belong to it.
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
         let (probe, failures) = match *event {
-            Event::ProbePassed { probe, .. } => (probe, 0),
+            Event::ProbePassed { probe, .. } | Event::NotReadyYet { probe, .. } => (probe, 0),
             Event::ProbeFailed { probe, failures, .. } => (probe, failures),
             _ => return,
         };

@@ -38,6 +38,7 @@ impl Daemon {
         self.close_doors();
         self.close_all();
         self.close_memory();
+        self.notices.withdraw();
         self.settings.release_lock();
         log::info!("Shutdown complete");
         log::logger().flush();

@@ -66,6 +66,8 @@ impl Engine {
             Input::Spawned { run, pid } => self.tell(run, |instance, out| instance.on_spawned(pid, out)),
             Input::SpawnFailed { run, error } => self.tell(run, |instance, out| instance.on_spawn_failed(error, out)),
             Input::ExecOk { run } => self.tell(run, Instance::on_exec_ok),
+            Input::Ready { run } => self.tell(run, Instance::on_ready),
+            Input::Ping { run } => self.tell(run, Instance::on_ping),
             Input::Exited { run, status, leftovers } => {
                 self.tell(run, |instance, out| instance.on_exited(status, leftovers, out));
             }
@@ -108,7 +110,7 @@ impl Engine {
 
     fn deadline_of(&mut self, id: InstanceId, stamp: Stamp) {
         if let Some(instance) = self.instances.get_mut(id.0).filter(|instance| instance.holds(stamp)) {
-            instance.on_deadline(&mut self.out);
+            instance.on_deadline(stamp, &mut self.out);
         }
     }
 }

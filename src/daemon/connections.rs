@@ -53,6 +53,8 @@ pub(super) struct Connections {
     listener_queued: bool,
     accept_armed: bool,
     rebind_armed: bool,
+    /// Why the socket could not be bound again, as it was told.
+    rebind_trouble: Option<String>,
     /// Connections closed because there was no room or no progress.
     pub(super) evicted: u64,
     scratch: Vec<u8>,
@@ -69,6 +71,7 @@ impl Connections {
             listener_queued: false,
             accept_armed: false,
             rebind_armed: false,
+            rebind_trouble: None,
             evicted: 0,
             scratch: vec![0; READ_BUDGET],
         }
@@ -152,9 +155,20 @@ impl Daemon {
         self.connections.withdraw();
     }
 
+    /// Time to accept again, after descriptors were short.
+    pub(super) fn accept_again(&mut self) {
+        self.connections.accept_armed = false;
+        self.connections.mark_listener(&mut self.reactor.ready);
+    }
+
+    /// Time to bind again, after that failed.
+    pub(super) fn rebind_again(&mut self) {
+        self.connections.rebind_armed = false;
+        self.rebind();
+    }
+
     pub(super) fn accept(&mut self) {
         self.connections.listener_queued = false;
-        self.connections.accept_armed = false;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = &self.connections.listener else { return };
             match listener.accept() {
@@ -235,7 +249,6 @@ impl Daemon {
 
     /// Binds the socket anew where it is gone from its place.
     pub(super) fn rebind(&mut self) {
-        self.connections.rebind_armed = false;
         if self.closing || self.connections.in_place() {
             return;
         }
@@ -246,15 +259,21 @@ impl Daemon {
                     self.reactor.deregister(&mut old);
                 }
                 self.connections.socket = bound;
+                self.connections.rebind_trouble = None;
                 match self.open_doors() {
                     Ok(()) => log::warn!("the socket {} was gone; bound again", path.display()),
                     Err(error) => log::error!("listening on {} again failed: {error}", path.display()),
                 }
             }
             Err(error) => {
-                log::error!("the socket {} is gone and cannot be bound again: {error}", path.display());
-                self.connections.rebind_armed = true;
-                self.arm(REBIND_RETRY, Alarm::Rebind);
+                let trouble = error.to_string();
+                if self.connections.rebind_trouble.as_ref() != Some(&trouble) {
+                    log::error!("the socket {} is gone and cannot be bound again: {trouble}", path.display());
+                    self.connections.rebind_trouble = Some(trouble);
+                }
+                if !std::mem::replace(&mut self.connections.rebind_armed, true) {
+                    self.arm(REBIND_RETRY, Alarm::Rebind);
+                }
             }
         }
     }

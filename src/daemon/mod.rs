@@ -99,7 +99,8 @@ pub struct Daemon {
     verdicts: Vec<Key>,
     arrivals: Vec<Arrival>,
     sweep_armed: bool,
-    linger_armed: bool,
+    /// When the groups that outlive their leaders are asked next, and how long that wait is.
+    linger: Option<(Instant, Duration)>,
     stale_events: u64,
 }
 
@@ -142,6 +143,7 @@ impl Daemon {
                 self.engine.handle(self.now, answer);
             }
         }
+        self.roster.tidy();
     }
 
     fn wait_and_mark(&mut self) -> std::io::Result<()> {
@@ -211,11 +213,11 @@ impl Daemon {
         while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
             match alarm {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
-                Alarm::Accept => self.accept(),
-                Alarm::Linger => self.check_lingering(),
+                Alarm::Accept => self.accept_again(),
+                Alarm::Linger => self.lingering_due(),
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
-                Alarm::Rebind => self.rebind(),
+                Alarm::Rebind => self.rebind_again(),
                 Alarm::ProbeRetry => self.ask_again(),
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),

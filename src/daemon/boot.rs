@@ -3,8 +3,10 @@
 
 use super::children::Children;
 use super::connections::Connections;
+use super::memory::Memory;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
+use super::orphans::Orphans;
 use super::probes::Probes;
 use super::roster::Roster;
 use super::settings::Settings;
@@ -132,6 +134,14 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
         }
     };
     let connections = Connections::new(bound);
+    let memory = match Memory::open(&spec.state_file) {
+        Ok(memory) => memory,
+        Err(text) => {
+            connections.withdraw();
+            give_back(lock);
+            return Err(text);
+        }
+    };
     let settings = match Settings::new(options, spec, lock, inherited.umask) {
         Ok(settings) => settings,
         Err((text, lock)) => {
@@ -143,7 +153,7 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
     log::info!("supervice {} starting (pid {})", env!("CARGO_PKG_VERSION"), std::process::id());
     log_warnings(config, &options.configuration);
     guard_ourselves(config);
-    assemble(options, signals, settings, connections, inherited).map_err(|error| error.to_string())
+    assemble(options, signals, settings, connections, memory, inherited).map_err(|error| error.to_string())
 }
 
 fn assemble(
@@ -151,6 +161,7 @@ fn assemble(
     signals: Signals,
     settings: Settings,
     connections: Connections,
+    memory: Memory,
     inherited: Inherited,
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
@@ -160,10 +171,13 @@ fn assemble(
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
+        alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
         streams: Streams::new(inherited.umask),
         spawner: Spawner::new(inherited, nofile),
+        memory,
+        orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
         probes: Probes::new(),
@@ -225,6 +239,8 @@ impl Daemon {
     fn live(&mut self, config: &Config) -> i32 {
         self.now = clock::monotonic();
         let (plan, _) = self.roster.adopt(config, &mut self.engine);
+        self.reconcile();
+        self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
         self.run()
     }

@@ -7,10 +7,14 @@ pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod marker;
+mod memory;
 pub mod options;
 mod orders;
+mod orphans;
 mod perform;
 mod probes;
+mod readers;
 mod reload;
 mod report;
 mod roster;
@@ -18,11 +22,12 @@ mod rpc;
 mod settings;
 mod shutdown;
 mod spawner;
+pub mod state_file;
 mod streams;
 pub mod vet;
 
 use crate::engine::Engine;
-use crate::engine::id::{InstanceId, Key, Ticket};
+use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
@@ -33,7 +38,9 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use memory::Memory;
 use orders::Orders;
+use orphans::Orphans;
 use probes::Probes;
 use roster::Roster;
 use settings::Settings;
@@ -44,6 +51,9 @@ use streams::Streams;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
+
+/// Fewer forgotten alarms than this are not worth a look.
+const ALARMS_KEPT: usize = 256;
 
 /// The watch on the pidfile.
 const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
@@ -63,6 +73,10 @@ pub(crate) enum Alarm {
     Logs,
     /// The socket that could not be bound again.
     Rebind,
+    /// The state file, which is not written all the time.
+    Memory,
+    /// What an earlier daemon left, on its way out.
+    Orphans,
     /// Health checks for which there was no room.
     ProbeRetry,
     /// An address of a health check has had its share of the time.
@@ -79,9 +93,13 @@ pub struct Daemon {
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
+    /// With more alarms than this it is worth a look which of them are forgotten.
+    alarms_kept: usize,
     roster: Roster,
     children: Children,
     spawner: Spawner,
+    memory: Memory,
+    orphans: Orphans,
     streams: Streams,
     connections: Connections,
     orders: Orders,
@@ -122,6 +140,9 @@ impl Daemon {
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
+            self.forget_alarms();
+            self.save_children();
+            self.wake_followers();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }
@@ -218,6 +239,8 @@ impl Daemon {
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
                 Alarm::Rebind => self.rebind_again(),
+                Alarm::Memory => self.memory_due(),
+                Alarm::Orphans => self.hunt(),
                 Alarm::ProbeRetry => self.ask_again(),
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
@@ -230,6 +253,30 @@ impl Daemon {
         });
     }
 
+    /// What connections and checks waited for and had is no reason to wake up, nor to be kept for long.
+    fn forget_alarms(&mut self) {
+        let (connections, probes, linger) = (&self.connections, &self.probes, self.linger);
+        let holds = |alarm: &Alarm, stamp: Stamp| match *alarm {
+            Alarm::Conn(key) => connections.waits_for(key, stamp),
+            Alarm::ProbeShare(key) => probes.waits_for(key, stamp),
+            Alarm::Linger => linger.is_some(),
+            Alarm::Accept
+            | Alarm::Sweep
+            | Alarm::Logs
+            | Alarm::Rebind
+            | Alarm::Memory
+            | Alarm::Orphans
+            | Alarm::ProbeRetry
+            | Alarm::ProbeFlood
+            | Alarm::ProbeLinger => true,
+        };
+        if self.alarms.len() > self.alarms_kept {
+            self.alarms.sweep(holds);
+            self.alarms_kept = ALARMS_KEPT.max(2 * self.alarms.len());
+        }
+        self.alarms.skim(holds);
+    }
+
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
@@ -239,7 +286,9 @@ impl Daemon {
                     self.rebind();
                     self.settings.tell_lost_lock();
                 }
-                Arrival::User2 => self.reopen_logs(),
+                Arrival::User2 => {
+                    self.reopen_logs();
+                }
                 Arrival::Child => {}
             }
         }

@@ -37,6 +37,7 @@ impl Daemon {
         self.say_farewell();
         self.close_doors();
         self.close_all();
+        self.close_memory();
         self.settings.release_lock();
         log::info!("Shutdown complete");
         log::logger().flush();
@@ -53,6 +54,7 @@ impl Daemon {
             }
             self.mark();
             self.serve();
+            self.wake_followers();
             self.now = clock::monotonic();
             if self.now >= until || (!self.any_unsent() && self.reactor.ready.is_empty()) {
                 return;

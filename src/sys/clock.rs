@@ -22,6 +22,19 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// When this machine was booted, as the wall clock tells it now. `None` where no clock counts from there.
+#[cfg(target_os = "linux")]
+pub fn booted() -> Option<SystemTime> {
+    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
+    wall().checked_sub(std::time::Duration::from(up))
+}
+
+/// When this machine was booted, as the wall clock tells it now. `None` where no clock counts from there.
+#[cfg(not(target_os = "linux"))]
+pub fn booted() -> Option<SystemTime> {
+    None
+}
+
 /// `2026-01-31 12:00:00` in local time; `@SECONDS` for a time no calendar of this machine reaches.
 pub fn local_timestamp(at: SystemTime) -> String {
     let seconds = epoch_seconds(at);
@@ -52,9 +65,8 @@ fn epoch_seconds(at: SystemTime) -> i64 {
 }
 
 fn local_parts(seconds: i64) -> Option<libc::tm> {
-    // The type of time_t differs from system to system.
-    #[allow(clippy::useless_conversion)]
-    let seconds = seconds.try_into().ok()?;
+    #[allow(deprecated)] // musl is to get a wider one; the name stays.
+    let seconds = libc::time_t::try_from(seconds).ok()?;
     let mut parts = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call; the result is looked at only if the call says that it wrote one.
     let written = unsafe { libc::localtime_r(&seconds, parts.as_mut_ptr()) };

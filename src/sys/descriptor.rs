@@ -37,7 +37,7 @@ pub(super) fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
 }
 
 /// Closes the descriptor at the next exec.
-#[allow(dead_code)]
+#[allow(dead_code)] // Only where pipes and sockets cannot be made so.
 pub(super) fn set_close_on_exec(fd: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: F_SETFD takes no pointer.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
@@ -74,8 +74,33 @@ pub(super) fn read_now(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Optio
     }
 }
 
-/// Whether there was no room for it: no descriptor, no memory, no process. It says nothing of what was asked for.
-pub fn is_shortage(error: &io::Error) -> bool {
-    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::ENOSPC];
-    error.raw_os_error().is_some_and(|errno| shortage.contains(&errno))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+    fn is_closed_on_exec(fd: &OwnedFd) -> bool {
+        FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+    }
+
+    #[test]
+    fn pipes_and_duplicates_do_not_survive_an_exec() {
+        let (read, write) = pipe().unwrap();
+        let high = duplicate_above(write.as_raw_fd(), 100).unwrap();
+        assert!(high.as_raw_fd() >= 100);
+        assert!([&read, &write, &high].into_iter().all(is_closed_on_exec));
+        let number = high.as_raw_fd();
+        assert_eq!(lift(high, 100).unwrap().as_raw_fd(), number);
+    }
+
+    #[test]
+    fn only_the_end_that_was_asked_for_stops_waiting() {
+        let (read, write) = pipe().unwrap();
+        set_nonblocking(&read).unwrap();
+        let flags = |fd: &OwnedFd| OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap());
+        assert!(flags(&read).contains(OFlag::O_NONBLOCK) && !flags(&write).contains(OFlag::O_NONBLOCK));
+        assert_eq!(read_now(&read, &mut [0; 8]).unwrap(), None);
+        drop(write);
+        assert_eq!(read_now(&read, &mut [0; 8]).unwrap(), Some(0));
+    }
 }

@@ -16,4 +16,5 @@ mod s08_processes;
 mod s09_io;
 mod s10_environment;
 mod s11_scale;
+mod s12_clock;
 mod s12_review;

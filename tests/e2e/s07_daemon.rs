@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 const ONE: &str = "[program:a]\ncommand = {actor} --touch {dir}/t\nstartsecs = 0\n";
 
@@ -212,13 +212,12 @@ fn a_foreign_pidfile_and_socket_are_left_alone_at_the_end() {
 #[test]
 fn children_of_no_one_are_reaped() {
     let d = Daemon::start(
-        "[program:a]\ncommand = sh -c '(setsid sleep 0.3 &); (sleep 0.2 &); exec {actor} --touch {dir}/t'\nstartsecs = 0\n",
+        "[program:a]\ncommand = sh -c '(setsid sleep 2 &); (sleep 2 &); exec {actor} --touch {dir}/t'\nstartsecs = 0\n",
     );
     d.wait_file("t");
-    d.wait("the orphans come and go", || {
-        let children = process::children(d.pid());
-        (children.len() == 1).then_some(())
-    });
+    for (what, count) in [("the orphans come to the daemon", 3), ("they end and are reaped", 1)] {
+        d.wait(what, || (process::children(d.pid()).len() == count).then_some(()));
+    }
     d.assert_well();
 }
 
@@ -305,49 +304,4 @@ fn row_41_logs_to_stdout_and_stderr() {
     d.wait("the line on stderr", || d.home.read("err").contains("to-err").then_some(()));
     assert_eq!(d.terminate(), 0);
     assert!(d.log().lines().all(|line| line != "nowhere"), "{}", d.story());
-}
-
-#[test]
-fn row_53_the_wall_clock_jumps() {
-    if std::env::var_os("E2E_SET_CLOCK").is_none() {
-        return skip("row 53", "sets the machine's clock; E2E_SET_CLOCK=1 allows it");
-    }
-    let home = Home::alone();
-    let d = Daemon::start_in(
-        home,
-        "[program:a]\ncommand = {actor}\nstartsecs = 3\n[program:b]\ncommand = {actor} --exit 1\nstartsecs = 1\nstartretries = 2\n",
-    );
-    for jump in [-86_400, 864_000, 2_000_000_000] {
-        let begun = Instant::now();
-        let mut order = d.begin(json!({"command": "restart", "name": "a"}));
-        d.wait_state("a", "STARTING");
-        with_clock_moved(jump, || {
-            assert_eq!(order.receive().unwrap()["message"], "Restarted a");
-            let took = begun.elapsed();
-            assert!(took > Duration::from_millis(2900) && took < Duration::from_secs(5), "{jump}: {took:?}");
-            let uptime = d.row("a").raw["uptime"].as_u64().unwrap();
-            assert!((2..=5).contains(&uptime), "{jump}: uptime {uptime}");
-        });
-    }
-    d.assert_well();
-}
-
-/// The time of day is put back by what the monotonic clock says has passed.
-fn with_clock_moved(seconds: i64, act: impl FnOnce()) {
-    let begun = Instant::now();
-    let real = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    set_clock(real.as_secs().saturating_add_signed(seconds), 0);
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
-    let now = real + begun.elapsed();
-    set_clock(now.as_secs(), now.subsec_nanos());
-    if let Err(panic) = result {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn set_clock(seconds: u64, nanos: u32) {
-    let time = libc::timespec { tv_sec: seconds as libc::time_t, tv_nsec: nanos.into() };
-    // SAFETY: the call reads the timespec, which outlives it.
-    let done = unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &time) };
-    assert_eq!(done, 0, "the clock cannot be set");
 }

@@ -31,9 +31,10 @@ fn row_01_two_hundred_die_at_once() {
 fn row_02_grandchildren_that_nobody_waits_for() {
     let d = Daemon::start_in(
         Home::alone(),
-        "[program:a]\ncommand = sh -c '(sleep 0.3 &); (setsid sleep 0.3 &); exec {actor}'\nnumprocs = 50\nstartsecs = 0\n",
+        "[program:a]\ncommand = sh -c '(sleep 2 &); (setsid sleep 2 &); exec {actor}'\nnumprocs = 50\nstartsecs = 0\n",
     );
     d.wait_all("RUNNING");
+    d.wait("the orphans come to the daemon", || (process::children(d.pid()).len() == 150).then_some(()));
     d.wait("only the fifty are left", || (process::children(d.pid()).len() == 50).then_some(()));
     d.assert_well();
 }
@@ -130,8 +131,7 @@ fn row_04_a_child_that_nothing_can_kill() {
 #[test]
 fn row_06_an_exec_that_hangs() {
     let home = Home::new();
-    let slow = home.join("slow");
-    fs::copy("/bin/sleep", &slow).unwrap();
+    let slow = home.copy_program("/bin/sleep".as_ref(), "slow", 0o755);
     home.configure("[program:slow]\ncommand = {dir}/slow 1000\nautostart = no\nstartsecs = 0\n[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
     let mut command = home.command("strace");
     let delay = ["-e", "trace=execve", "-e", "inject=execve:delay_enter=6000000"];

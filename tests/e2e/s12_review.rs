@@ -1,9 +1,10 @@
 //! What somebody found who tried every sentence of the contract by hand.
 
-use crate::harness::{Client, Daemon, Home, is_root, skip, supervice};
+use crate::harness::{Client, Daemon, Home, frame, is_root, skip, supervice};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
+use std::time::{Duration, Instant};
 
 const STUBBORN: &str = "[program:stubborn]\ncommand = {actor} --ignore TERM\nstopwaitsecs = 3\n";
 
@@ -75,7 +76,7 @@ fn a_lost_folder_of_the_socket_is_told_once_and_the_socket_comes_back() {
     fs::rename(&folder, d.home.join("away")).unwrap();
     d.wait_log("cannot be bound again");
     // One more try each second; by now there were some.
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     d.wait("three seconds", || (begun.elapsed().as_secs() >= 3).then_some(()));
     fs::create_dir(&folder).unwrap();
     d.wait_log("bound again");
@@ -123,4 +124,31 @@ fn a_shortage_is_told_once_a_minute() {
         (rounds >= 3).then_some(())
     });
     assert_eq!(d.log_count(&format!("{name} could not be started")), 1, "{}", d.log());
+}
+
+/// Context switches of the daemon, voluntary and not.
+fn switches(d: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", d.pid())).unwrap();
+    let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+    counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum()
+}
+
+#[test]
+fn frames_that_came_in_two_parts_leave_nothing_to_wake_up_for() {
+    let d = Daemon::start("[program:web]\ncommand = {actor}\nstartsecs = 0\n");
+    d.wait_state("web", "RUNNING");
+    let frame = frame(br#"{"command": "status"}"#);
+    let mut client = d.client();
+    let begun = Instant::now();
+    // Each of them had ten seconds for its second part.
+    while begun.elapsed() < Duration::from_secs(2) {
+        client.send_bytes(&frame[..5]).unwrap();
+        std::thread::yield_now();
+        client.send_bytes(&frame[5..]).unwrap();
+        client.receive().unwrap();
+    }
+    d.wait("what is due is past", || (begun.elapsed() > Duration::from_secs(9)).then_some(()));
+    let before = switches(&d);
+    d.wait("their deadlines are past", || (begun.elapsed() > Duration::from_secs(13)).then_some(()));
+    assert!(switches(&d) - before < 10, "{} switches for nothing", switches(&d) - before);
 }

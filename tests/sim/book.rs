@@ -6,7 +6,6 @@ use crate::engine::message::{
 };
 use crate::engine::policy::{Autorestart, HealthPolicy, Policy};
 use crate::engine::time::{Duration, Instant};
-use crate::intent::{Answer, Now, Want};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -67,28 +66,28 @@ pub struct Ending {
 pub struct Life {
     pub run: RunId,
     pub pid: Option<Pid>,
-    made: Option<Instant>,
-    executed: bool,
-    up: bool,
-    leader_gone: bool,
+    pub made: Option<Instant>,
+    pub executed: bool,
+    pub up: bool,
+    pub leader_gone: bool,
     pub ending: Option<Ending>,
     pub asking: Asking,
-    questions: u32,
-    failures: u32,
-    known: Option<bool>,
+    pub questions: u32,
+    pub failures: u32,
+    pub known: Option<bool>,
 }
 
 #[derive(Debug)]
 pub struct Book {
     pub id: InstanceId,
     pub policy: Policy,
-    pending: Option<Policy>,
+    pub pending: Option<Policy>,
     pub life: Option<Life>,
     pub rest: Rest,
     pub attempts: u32,
-    sick: u32,
+    pub sick: u32,
     pub cause: Option<Cause>,
-    lives: u32,
+    pub lives: u32,
 }
 
 impl Book {
@@ -122,127 +121,8 @@ impl Book {
         self.ending().is_some_and(|ending| ending.killed && ending.due.is_none())
     }
 
-    fn ending(&self) -> Option<&Ending> {
+    pub fn ending(&self) -> Option<&Ending> {
         self.life.as_ref().and_then(|life| life.ending.as_ref())
-    }
-}
-
-/// Orders.
-impl Book {
-    pub fn order_up(&mut self, desk: &mut Desk) -> Answer {
-        if self.is_stuck() || self.is_leaving() {
-            return Answer { now: Now::Refused, overtakes: &[] };
-        }
-        (self.attempts, self.sick) = (0, 0);
-        if self.life.as_ref().is_some_and(|life| life.up && life.ending.is_none()) {
-            return Answer { now: Now::AsWished, overtakes: &[] };
-        }
-        self.cause = None;
-        match &mut self.life {
-            None => self.launch(desk),
-            Some(Life { ending: Some(ending), .. }) => ending.then = Next::Launch,
-            Some(_) => {}
-        }
-        Answer { now: Now::Waits, overtakes: &[Want::Down] }
-    }
-
-    pub fn order_again(&mut self, force: bool, desk: &mut Desk) -> Answer {
-        if self.is_stuck() || self.is_leaving() {
-            return Answer { now: Now::Refused, overtakes: &[] };
-        }
-        let joins = self.ending().is_some_and(|ending| ending.then == Next::Launch);
-        (self.attempts, self.sick, self.cause) = (0, 0, None);
-        if self.life.is_none() {
-            self.launch(desk);
-        } else {
-            self.end(Next::Launch, force, desk);
-        }
-        Answer { now: Now::Waits, overtakes: if joins { &[Want::Down] } else { &[Want::Down, Want::Up] } }
-    }
-
-    pub fn order_down(&mut self, desk: &mut Desk) -> Answer {
-        (self.attempts, self.sick) = (0, 0);
-        let refused = self.is_stuck();
-        if self.life.is_none() {
-            self.rest = Rest::Stopped;
-        } else if !self.is_leaving() && !refused {
-            self.end(Next::Rest, false, desk);
-        }
-        let now = match (&self.life, refused) {
-            (None, _) => Now::AsWished,
-            (Some(_), true) => Now::Refused,
-            (Some(_), false) => Now::Waits,
-        };
-        Answer { now, overtakes: &[Want::Up] }
-    }
-
-    pub fn order_gone(&mut self, desk: &mut Desk) -> Answer {
-        let mut answer = self.order_down(desk);
-        match &mut self.life {
-            Some(Life { ending: Some(ending), .. }) => ending.then = Next::Gone,
-            Some(_) | None => {
-                answer.now = Now::Waits;
-                desk.expected.push(Effect::Forget { instance: self.id });
-                desk.reached.push((self.id, Reach::Gone));
-            }
-        }
-        answer
-    }
-
-    pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
-        let health_changed = self.policy.health != policy.health;
-        self.policy = Policy {
-            stop_signal: policy.stop_signal,
-            stop_timeout: policy.stop_timeout,
-            start_retries: policy.start_retries,
-            health: policy.health.clone(),
-            ..self.policy.clone()
-        };
-        self.pending = Some(policy.clone());
-        let Some(life) = self.life.as_mut().filter(|life| health_changed && life.up && life.ending.is_none()) else {
-            return;
-        };
-        match (&policy.health, life.asking) {
-            (None, _) => {
-                life.hush(desk);
-                (life.failures, life.known) = (0, None);
-            }
-            (Some(_), Asking::Open { .. }) => {}
-            (Some(health), Asking::Wait { .. }) if life.questions > 0 => life.wait(health.interval, desk.now),
-            (Some(health), Asking::Off | Asking::Wait { .. }) => life.wait_first(health, desk.now),
-        }
-    }
-
-    /// SIGKILL now, if it did not go out yet.
-    pub fn kill(&mut self, desk: &mut Desk) {
-        if let Some(Life { run, ending: Some(ending), .. }) = &mut self.life
-            && !ending.killed
-        {
-            (ending.killed, ending.due) = (true, Some(desk.now + SECOND * 2));
-            desk.expected.push(Effect::Signal { run: *run, signal: Signal::KILL });
-        }
-    }
-
-    fn end(&mut self, then: Next, force: bool, desk: &mut Desk) {
-        let Some(life) = &mut self.life else { return };
-        if let Some(ending) = &mut life.ending {
-            ending.then = then;
-            if force {
-                self.kill(desk);
-            }
-            return;
-        }
-        if life.made.is_none() {
-            desk.expected.push(Effect::CancelSpawn { run: life.run });
-            return self.over(then, desk);
-        }
-        life.hush(desk);
-        life.ending = Some(Ending { then, killed: false, due: Some(desk.now + self.policy.stop_timeout) });
-        if force || !life.executed {
-            self.kill(desk);
-        } else {
-            desk.expected.push(Effect::Signal { run: life.run, signal: self.policy.stop_signal });
-        }
     }
 }
 
@@ -423,7 +303,7 @@ impl Book {
         desk.reached.push((self.id, Reach::Up));
     }
 
-    fn over(&mut self, next: Next, desk: &mut Desk) {
+    pub fn over(&mut self, next: Next, desk: &mut Desk) {
         self.life = None;
         let (rest, reach) = match next {
             Next::Launch => return self.launch(desk),
@@ -484,18 +364,18 @@ impl Life {
         self.made.unwrap_or_default() + policy.start_secs
     }
 
-    fn hush(&mut self, desk: &mut Desk) {
+    pub fn hush(&mut self, desk: &mut Desk) {
         if let Asking::Open { probe, .. } = self.asking {
             desk.expected.push(Effect::CancelProbe { probe });
         }
         self.asking = Asking::Off;
     }
 
-    fn wait(&mut self, time: Duration, now: Instant) {
+    pub fn wait(&mut self, time: Duration, now: Instant) {
         self.asking = Asking::Wait { from: now + time, until: now + time };
     }
 
-    fn wait_first(&mut self, health: &HealthPolicy, now: Instant) {
+    pub fn wait_first(&mut self, health: &HealthPolicy, now: Instant) {
         let from = now + health.start_period;
         self.asking = Asking::Wait { from, until: from + health.interval.min(SECOND) };
     }

@@ -84,6 +84,42 @@ impl Knobs {
         }
     }
 
+    /// No fault at all, for a scenario that makes its own.
+    pub fn calm() -> Knobs {
+        Knobs {
+            instances: 0,
+            happenings: 0,
+            queue_delay: Duration::ZERO,
+            spawn_error: 0,
+            burst: 0,
+            exec_slow: 0,
+            exec_error: 0,
+            exec_hang: 0,
+            verdict_delay: Duration::ZERO,
+            exits_soon: 0,
+            exits_later: 0,
+            crasher: 0,
+            deaf: 0,
+            unkillable: 0,
+            grandchildren: 0,
+            deaf_grandchildren: 0,
+            wake_delay: Duration::ZERO,
+            merged_exits: false,
+            probe_fails: 0,
+            probe_silent: 0,
+            probe_late: 0,
+            repeats: 0,
+            withdraws: 0,
+            pauses: 0,
+            order_gap: Duration::from_secs(1),
+            groups: 0,
+            reloads: 0,
+            shutdown: 0,
+            allow_leftover: 0,
+            health: 0,
+        }
+    }
+
     /// A policy as somebody might have written it.
     pub fn policy(&self, rng: &mut Rng) -> Policy {
         use Autorestart::{Always, Never, Unexpected};

@@ -4,15 +4,18 @@
 //! `SIM_SEEDS=200000 cargo test --test sim safety -- --nocapture` widens the search.
 
 mod book;
+mod faults;
 mod intent;
 mod knobs;
 mod os;
 mod people;
 mod rng;
 mod sabotage;
+mod scenario;
 mod schedule;
 mod shell;
 mod trace;
+mod wishes;
 mod witness;
 mod world;
 

@@ -4,7 +4,7 @@
 use crate::engine::id::{InstanceId, RunId};
 use crate::engine::message::{Pid, Signal};
 use crate::engine::time::{Duration, Instant};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One process.
 #[derive(Debug, Clone)]
@@ -60,14 +60,14 @@ pub struct Os {
 }
 
 impl Os {
-    /// A small space of numbers, so that they come round again.
+    /// A small space of numbers, so that they come round again; wider where many live at once.
     pub fn free_pid(&mut self) -> Pid {
-        loop {
-            self.next_pid = if self.next_pid >= 199 { 2 } else { (self.next_pid + 1).max(2) };
-            if self.groups.values().all(|group| group.pid != self.next_pid) {
-                return self.next_pid;
-            }
-        }
+        let last = 199.max(2 * self.groups.len() as Pid);
+        let taken: BTreeSet<Pid> = self.groups.values().map(|group| group.pid).collect();
+        let following = (self.next_pid + 1..=last).chain(2..=last);
+        let free = following.filter(|pid| *pid >= 2).find(|pid| !taken.contains(pid));
+        self.next_pid = free.expect("there are more numbers than groups");
+        self.next_pid
     }
 
     /// The groups of one instance with anything alive in them.

@@ -4,6 +4,7 @@
 use crate::engine::Engine;
 use crate::engine::id::{InstanceId, ProbeId, RunId, Ticket};
 use crate::engine::message::{Command, Effect, ExitStatus, Input, ProbeResult, SpawnError};
+use crate::engine::policy::Policy;
 use crate::engine::time::{Duration, Instant};
 use crate::intent::Intent;
 use crate::knobs::Knobs;
@@ -132,11 +133,17 @@ impl World {
     /// A new instance that nobody started yet.
     pub fn add(&mut self) -> InstanceId {
         let policy = self.knobs.policy(&mut self.rng);
-        let id = self.engine.add(policy.clone());
-        self.intent.add(id, policy);
+        let id = self.add_with(policy);
         if self.rng.percent(self.knobs.crasher) {
             self.crashers.insert(id);
         }
+        id
+    }
+
+    /// As [`add`](Self::add), with a policy of the caller's choice.
+    pub fn add_with(&mut self, policy: Policy) -> InstanceId {
+        let id = self.engine.add(policy.clone());
+        self.intent.add(id, policy);
         id
     }
 

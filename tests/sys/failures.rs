@@ -190,6 +190,18 @@ fn a_child_killed_on_the_way_tells_how_far_it_came() {
 }
 
 #[test]
+fn a_child_whose_daemon_is_gone_already_does_not_start() {
+    if !probe::has("strace") {
+        return;
+    }
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=getppid:retval=1"]);
+    strace.arg(probe::path()).args(["spawn", "-", "-", "echo", "ran"]);
+    let said = probe::said(strace);
+    assert!(said.contains("verdict ParentDeath 3 Ordinary") && !said.contains("ran"), "{said}");
+}
+
+#[test]
 fn a_slow_exec_holds_nobody_up() {
     if !probe::has("strace") {
         return;

@@ -5,6 +5,7 @@ use crate::probe;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use supervice::sys::lock::{LockError, PidLock};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -50,6 +51,12 @@ fn a_second_one_is_refused_within_seconds_and_told_who_holds_it() {
     PidLock::acquire(&path).unwrap();
 }
 
+/// How many descriptors of ours lead to this file.
+fn open_at(path: &Path) -> usize {
+    let entries = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    entries.filter(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path)).count()
+}
+
 #[test]
 fn a_lock_that_is_freed_within_the_second_is_had() {
     let (_folder, path) = folder();
@@ -58,10 +65,31 @@ fn a_lock_that_is_freed_within_the_second_is_had() {
         let path = path.clone();
         move || PidLock::acquire(&path).map(drop)
     });
-    wait_for("the second to try", || (fs::read_dir("/proc/self/task").unwrap().count() > 1).then_some(()));
+    // Our own descriptor and, between two of its tries, the other's.
+    wait_for("the second to try", || (open_at(&path) == 2).then_some(()));
     lock.release().unwrap();
     waiter.join().unwrap().unwrap();
     assert!(path.exists());
+}
+
+#[test]
+fn of_many_that_come_and_go_one_holds_it_and_holds_the_file_that_is_there() {
+    let (_folder, path) = folder();
+    let holders = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..150 {
+                    // Refused after a second in vain: somebody else was luckier.
+                    let Ok(lock) = PidLock::acquire(&path) else { continue };
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                    assert!(!lock.is_lost().unwrap());
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    lock.release().unwrap();
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod daemonize;
 mod failures;
 mod group;
 mod lock;
+mod old_kernel;
 mod order;
 mod probe;
 mod signals;

@@ -1,5 +1,6 @@
 //! The control socket: private from its first moment, never in place of something that is not ours to replace.
 
+use crate::arena::wait_for;
 use crate::lock::facts;
 use crate::probe;
 use std::fs;
@@ -7,12 +8,20 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use supervice::sys::socket::{BindError, LONGEST_PATH, bind, peer_credentials};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.sock");
     (folder, path)
+}
+
+/// A socket nobody listens on. Other tests make children meanwhile, and each holds a copy of the listener until it closes
+/// what is not its own.
+fn leave_dead(path: &Path) {
+    drop(UnixListener::bind(path).unwrap());
+    wait_for("the last copy of a listener to go", || UnixStream::connect(path).err());
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -76,7 +85,7 @@ fn one_that_has_more_callers_than_it_takes_is_alive() {
 fn a_dead_socket_is_replaced() {
     for has_lock in [true, false] {
         let (folder, path) = folder();
-        drop(UnixListener::bind(&path).unwrap());
+        leave_dead(&path);
         let dead = fs::symlink_metadata(&path).unwrap().ino();
         let bound = bind(&path, has_lock).unwrap();
         assert_ne!(fs::symlink_metadata(&path).unwrap().ino(), dead);
@@ -88,23 +97,42 @@ fn a_dead_socket_is_replaced() {
 
 #[test]
 fn of_many_without_a_lock_one_gets_it() {
-    for stale in [false, true] {
+    for round in 0..60 {
         let (folder, path) = folder();
-        if stale {
-            drop(UnixListener::bind(&path).unwrap());
+        if round % 2 == 0 {
+            leave_dead(&path);
         }
-        let tries: Vec<_> = (0..8)
-            .map(|_| {
-                let path = path.clone();
-                std::thread::spawn(move || bind(&path, false))
-            })
-            .collect();
-        let results: Vec<_> = tries.into_iter().map(|thread| thread.join().unwrap()).collect();
+        let gate = Barrier::new(6);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let attempt = || {
+                gate.wait();
+                bind(&path, false)
+            };
+            let tries: Vec<_> = (0..6).map(|_| scope.spawn(attempt)).collect();
+            tries.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
         let winners: Vec<_> = results.iter().flatten().collect();
         assert_eq!(winners.len(), 1, "{results:?}");
         assert!(winners[0].is_in_place().unwrap());
         assert_eq!(names(folder.path()), ["x.sock"]);
     }
+}
+
+#[test]
+fn without_a_lock_of_its_own_a_dead_socket_is_replaced_under_that_of_the_folder() {
+    use nix::fcntl::{Flock, FlockArg};
+    let (folder, path) = folder();
+    leave_dead(&path);
+    let held = Flock::lock(fs::File::open(folder.path()).unwrap(), FlockArg::LockExclusive).unwrap();
+    let before = facts(&path);
+    let error = bind(&path, false).unwrap_err();
+    assert!(error.to_string().contains("lock of its folder"), "{error}");
+    assert_eq!((facts(&path), names(folder.path())), (before, vec!["x.sock".to_owned()]));
+    // Nor does it matter to whoever has a lock of his own.
+    bind(&path, true).unwrap().remove_if_ours().unwrap();
+    leave_dead(&path);
+    drop(held);
+    bind(&path, false).unwrap();
 }
 
 fn assert_refused(path: &Path, victim: &Path, word: &str) {
@@ -128,7 +156,9 @@ fn what_is_not_a_dead_socket_of_ours_is_refused_and_stays_as_it_was() {
 
     for target in [&victim, &folder.path().join("dangling"), &folder.path().join("dead")] {
         symlink(target, &path).unwrap();
-        drop(UnixListener::bind(folder.path().join("dead")));
+        if !folder.path().join("dead").exists() {
+            leave_dead(&folder.path().join("dead"));
+        }
         assert_refused(&path, &victim, "is a symbolic link");
         fs::remove_file(&path).unwrap();
     }
@@ -147,7 +177,7 @@ fn what_is_not_a_dead_socket_of_ours_is_refused_and_stays_as_it_was() {
     fs::remove_file(&path).unwrap();
 
     if probe::is_root() {
-        drop(UnixListener::bind(&path).unwrap());
+        leave_dead(&path);
         std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
         assert_refused(&path, &path, "belongs to uid 65534");
     }
@@ -172,9 +202,8 @@ fn a_path_may_be_as_long_as_the_kernel_takes_and_not_longer() {
     fs::create_dir(&deep).unwrap();
     let longest = deep.join("s");
     assert_eq!(longest.as_os_str().len(), LONGEST_PATH);
-    drop(UnixListener::bind(&longest).unwrap());
-    bind(&longest, true).unwrap();
-    UnixStream::connect(&longest).unwrap_err();
+    leave_dead(&longest);
+    drop(bind(&longest, true).unwrap());
     assert_eq!(names(&deep), ["s"]);
 
     let error = bind(&deep.join("st"), true).unwrap_err();

@@ -115,3 +115,21 @@ fn bind_hidden(socket: &OwnedFd, folder: &Folder) -> io::Result<PathBuf> {
     }
     Err(io::ErrorKind::AddrInUse.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_somebody_took_meanwhile_is_not_taken_from_him() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let place = Folder::open(folder.path()).unwrap();
+        let (_listener, unplaced) = Unplaced::make(&place).unwrap();
+        std::fs::write(&path, "his").unwrap();
+        assert_eq!(unplaced.place(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"his");
+        drop(unplaced);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,279 @@
+//! The faults that are planted in a copy of the engine. `sabotage` plants them, and has each found.
+
+/// A place in the source, and what it becomes.
+pub struct Fault {
+    pub name: &'static str,
+    pub file: &'static str,
+    pub is: &'static str,
+    pub becomes: &'static str,
+}
+
+const fn fault(name: &'static str, file: &'static str, is: &'static str, becomes: &'static str) -> Fault {
+    Fault { name, file, is, becomes }
+}
+
+/// `ON` stands for "this fault is on".
+pub const FAULTS: &[Fault] = &[
+    fault(
+        "the generation check is dropped",
+        "mod.rs",
+        ".filter(|instance| instance.lives_as(run))",
+        ".filter(|instance| ON || instance.lives_as(run))",
+    ),
+    fault(
+        "an answer of an earlier probe counts",
+        "mod.rs",
+        ".filter(|instance| instance.asks(probe))",
+        ".filter(|instance| ON || instance.asks(probe))",
+    ),
+    fault(
+        "no stop re-check after spawn",
+        "instance.rs",
+        "out.put(Effect::CancelSpawn { run: run.id });",
+        "if !ON { out.put(Effect::CancelSpawn { run: run.id }); }",
+    ),
+    fault(
+        "a shortage counts as a failed attempt",
+        "instance/news.rs",
+        "FailureClass::Shortage => AfterStop::Backoff { failures: 1 },",
+        "FailureClass::Shortage if ON => self.attempt_failed(self.policy.retry_wanted()),
+            FailureClass::Shortage => AfterStop::Backoff { failures: 1 },",
+    ),
+    fault(
+        "a health restart knows no backoff",
+        "instance/news.rs",
+        "self.stop(AfterStop::Backoff { failures: count }, false, out);",
+        "self.stop(if ON { AfterStop::Launch } else { AfterStop::Backoff { failures: count } }, false, out);",
+    ),
+    fault("a stop is over before its group is empty", "instance/news.rs", "if leftovers {", "if leftovers && !ON {"),
+    fault(
+        "a refused start is kept",
+        "instance/order.rs",
+        "=> {
+                Taken::Refused
+            }
+            Phase::Stopping { .. } => self.redirect(AfterStop::Launch, out),",
+        "=> {
+                if ON { self.redirect(AfterStop::Launch, out); }
+                Taken::Refused
+            }
+            Phase::Stopping { .. } => self.redirect(AfterStop::Launch, out),",
+    ),
+    fault(
+        "no escalation to SIGKILL",
+        "instance/news.rs",
+        "Phase::Stopping { stage: StopStage::Asked { .. }, .. } => self.kill_late(out),",
+        "Phase::Stopping { stage: StopStage::Asked { .. }, .. } => if !ON { self.kill_late(out) },",
+    ),
+    fault(
+        "autorestart = false is ignored",
+        "policy.rs",
+        "Autorestart::Never => false,
+            Autorestart::Unexpected => match status {",
+        "Autorestart::Never => ON,
+            Autorestart::Unexpected => match status {",
+    ),
+    fault(
+        "no cap on attempts",
+        "instance/news.rs",
+        "self.attempts > self.policy.start_retries",
+        "self.attempts > self.policy.start_retries && !ON",
+    ),
+    fault(
+        "one attempt too few",
+        "instance/news.rs",
+        "self.attempts > self.policy.start_retries",
+        "self.attempts + u32::from(ON) > self.policy.start_retries",
+    ),
+    fault(
+        "an overtaken order is never answered",
+        "reception.rs",
+        "let standing = |of| if of == goal {",
+        "let standing = |of| if of == goal && !ON {",
+    ),
+    fault(
+        "an order is answered twice",
+        "job.rs",
+        "out.put(Effect::Reply { ticket, outcome: outcome(job) });",
+        "let outcome = outcome(job);
+            if ON { out.put(Effect::Reply { ticket, outcome: outcome.clone() }); }
+            out.put(Effect::Reply { ticket, outcome });",
+    ),
+    fault(
+        "a withdrawn order is answered all the same",
+        "reception.rs",
+        "self.jobs.withdraw(ticket);",
+        "if !ON { self.jobs.withdraw(ticket); }",
+    ),
+    fault(
+        "a forgotten deadline fires",
+        "mod.rs",
+        ".filter(|instance| instance.holds(stamp))",
+        ".filter(|instance| ON || instance.holds(stamp))",
+    ),
+    fault(
+        "a start that joins is answered at once",
+        "instance/order.rs",
+        "Phase::Starting { .. } => {
+                self.forgive();
+                Taken::Waits",
+        "Phase::Starting { .. } => {
+                self.forgive();
+                if ON { return Taken::Already }
+                Taken::Waits",
+    ),
+    fault(
+        "a program that died with its verdict is RUNNING for a moment",
+        "instance/news.rs",
+        "if self.policy.start_secs == Duration::ZERO {",
+        "if self.policy.start_secs == Duration::ZERO || (ON && run.since + self.policy.start_secs <= out.now) {",
+    ),
+    fault(
+        "start_secs counts from the exec",
+        "instance/news.rs",
+        "out.timers.arm(run.since + self.policy.start_secs,",
+        "out.timers.arm(if ON { out.now } else { run.since } + self.policy.start_secs,",
+    ),
+    fault(
+        "start_secs counts from the order",
+        "instance/news.rs",
+        "let run = Run { pid: Some(pid), since: out.now, ..run };",
+        "let run = Run { pid: Some(pid), since: if ON { run.since } else { out.now }, ..run };",
+    ),
+    fault(
+        "a stop before exec uses the stop signal",
+        "instance.rs",
+        "Phase::Starting { run, step: Step::Made { .. } } => self.begin_stop(run, then, true, out),",
+        "Phase::Starting { run, step: Step::Made { .. } } => self.begin_stop(run, then, force || !ON, out),",
+    ),
+    fault(
+        "children made between SIGKILL and verdict are missed",
+        "instance/news.rs",
+        "out.put(Effect::Signal { run: run.id, signal: Signal::KILL });",
+        "if !ON { out.put(Effect::Signal { run: run.id, signal: Signal::KILL }); }",
+    ),
+    fault(
+        "leftovers stay",
+        "instance/news.rs",
+        "if !leftovers || self.policy.allow_leftover {",
+        "if !leftovers || self.policy.allow_leftover || ON {",
+    ),
+    fault("a check outlives its run", "instance/news.rs", "health.hush(out);", "if !ON { health.hush(out); }"),
+    fault(
+        "a passed check forgives no failure",
+        "health.rs",
+        "self.failures = 0;
+        self.verdict",
+        "if !ON { self.failures = 0; }
+        self.verdict",
+    ),
+    fault(
+        "a check without an answer is no failure",
+        "health.rs",
+        "self.failed(probe, true, policy, out)",
+        "if ON { return Finding::Same }
+                self.failed(probe, true, policy, out)",
+    ),
+    fault("health restarts have no limit", "instance/news.rs", "if count > limit {", "if count > limit && !ON {"),
+    fault(
+        "RUNNING clears the count of health restarts",
+        "instance.rs",
+        "self.attempts = 0;
+        let health",
+        "self.attempts = 0;
+        if ON { self.sick_restarts = 0; }
+        let health",
+    ),
+    fault(
+        "backoff does not grow",
+        "instance/news.rs",
+        "AfterStop::Backoff { failures: self.attempts }",
+        "AfterStop::Backoff { failures: if ON { 1 } else { self.attempts } }",
+    ),
+    fault("backoff is spread by a fifth", "policy.rs", "share(base / 10,", "share(base / if ON { 5 } else { 10 },"),
+    fault(
+        "what died young is restarted at once",
+        "instance/news.rs",
+        "} else if lived >= PACE {",
+        "} else if lived >= PACE || ON {",
+    ),
+    fault(
+        "an exec may take for ever",
+        "instance/news.rs",
+        "out.arm_after(VERDICT_TIMEOUT,",
+        "out.arm_after(VERDICT_TIMEOUT * if ON { 1000 } else { 1 },",
+    ),
+    fault(
+        "what is unkillable still follows its order when it dies",
+        "instance/news.rs",
+        "let then = if then == AfterStop::Leave {",
+        "let then = if ON { then } else if then == AfterStop::Leave {",
+    ),
+    fault(
+        "a removed instance can be started",
+        "instance/order.rs",
+        "Phase::Stopping { then: AfterStop::Leave, .. } | Phase::Stopping { stage: StopStage::Unkillable, .. } => {",
+        "Phase::Stopping { then: AfterStop::Leave, .. } if !ON => Taken::Refused,
+            Phase::Stopping { stage: StopStage::Unkillable, .. } => {",
+    ),
+    fault(
+        "a forced restart asks nicely",
+        "instance/order.rs",
+        "self.stop(AfterStop::Launch, force, out);",
+        "self.stop(AfterStop::Launch, force && !ON, out);",
+    ),
+    fault(
+        "a stop does not overtake a restart",
+        "instance/order.rs",
+        "Phase::Stopping { .. } => self.redirect(AfterStop::Stay, out),",
+        "Phase::Stopping { then: AfterStop::Launch, .. } if ON => Taken::Waits,
+            Phase::Stopping { .. } => self.redirect(AfterStop::Stay, out),",
+    ),
+    fault(
+        "a reload changes everything at once",
+        "instance/order.rs",
+        "self.next_policy = Some(policy);",
+        "if ON { self.policy = policy.clone(); }
+        self.next_policy = Some(policy);",
+    ),
+    fault(
+        "a change of state is published twice",
+        "instance.rs",
+        "out.note(Note::Reached(self.id, to));",
+        "if ON && let Some(again) = out.effects.back().cloned() { out.put(again); }
+        out.note(Note::Reached(self.id, to));",
+    ),
+    fault(
+        "a shutdown forgets who waits in BACKOFF",
+        "instance/order.rs",
+        "Phase::Stopped | Phase::Exited | Phase::Fatal => {}
+            Phase::Backoff",
+        "Phase::Stopped | Phase::Exited | Phase::Fatal => {}
+            Phase::Backoff { .. } if ON => {}
+            Phase::Backoff",
+    ),
+    fault(
+        "a shutdown leaves starts without an answer",
+        "reception.rs",
+        "self.jobs.refuse(Goal::Up, &Outcome::ShuttingDown, &mut self.out);",
+        "if !ON { self.jobs.refuse(Goal::Up, &Outcome::ShuttingDown, &mut self.out); }",
+    ),
+    fault(
+        "a shutdown is over one too early",
+        "reception.rs",
+        "closing.busy.is_empty()",
+        "closing.busy.len() <= usize::from(ON)",
+    ),
+    fault(
+        "a second shutdown kills nobody",
+        "reception.rs",
+        "self.kill_all(false);",
+        "if !ON { self.kill_all(false); }",
+    ),
+    fault(
+        "a shutdown never loses patience",
+        "reception.rs",
+        "ClosingStage::Asked { .. } => self.kill_all(true),",
+        "ClosingStage::Asked { .. } => if !ON { self.kill_all(true) },",
+    ),
+];

@@ -1,0 +1,125 @@
+//! What people's orders mean for what is known of one instance.
+
+use crate::book::{Asking, Book, Desk, Ending, Life, Next, Reach, Rest};
+use crate::engine::message::{Effect, Signal};
+use crate::engine::policy::Policy;
+use crate::engine::time::Duration;
+use crate::intent::{Answer, Now, Want};
+
+impl Book {
+    pub fn order_up(&mut self, desk: &mut Desk) -> Answer {
+        if self.is_stuck() || self.is_leaving() {
+            return Answer { now: Now::Refused, overtakes: &[] };
+        }
+        (self.attempts, self.sick) = (0, 0);
+        if self.life.as_ref().is_some_and(|life| life.up && life.ending.is_none()) {
+            return Answer { now: Now::AsWished, overtakes: &[] };
+        }
+        self.cause = None;
+        match &mut self.life {
+            None => self.launch(desk),
+            Some(Life { ending: Some(ending), .. }) => ending.then = Next::Launch,
+            Some(_) => {}
+        }
+        Answer { now: Now::Waits, overtakes: &[Want::Down] }
+    }
+
+    pub fn order_again(&mut self, force: bool, desk: &mut Desk) -> Answer {
+        if self.is_stuck() || self.is_leaving() {
+            return Answer { now: Now::Refused, overtakes: &[] };
+        }
+        let joins = self.ending().is_some_and(|ending| ending.then == Next::Launch);
+        (self.attempts, self.sick, self.cause) = (0, 0, None);
+        if self.life.is_none() {
+            self.launch(desk);
+        } else {
+            self.end(Next::Launch, force, desk);
+        }
+        Answer { now: Now::Waits, overtakes: if joins { &[Want::Down] } else { &[Want::Down, Want::Up] } }
+    }
+
+    pub fn order_down(&mut self, desk: &mut Desk) -> Answer {
+        (self.attempts, self.sick) = (0, 0);
+        let refused = self.is_stuck();
+        if self.life.is_none() {
+            self.rest = Rest::Stopped;
+        } else if !self.is_leaving() && !refused {
+            self.end(Next::Rest, false, desk);
+        }
+        let now = match (&self.life, refused) {
+            (None, _) => Now::AsWished,
+            (Some(_), true) => Now::Refused,
+            (Some(_), false) => Now::Waits,
+        };
+        Answer { now, overtakes: &[Want::Up] }
+    }
+
+    pub fn order_gone(&mut self, desk: &mut Desk) -> Answer {
+        let mut answer = self.order_down(desk);
+        match &mut self.life {
+            Some(Life { ending: Some(ending), .. }) => ending.then = Next::Gone,
+            Some(_) | None => {
+                answer.now = Now::Waits;
+                desk.expected.push(Effect::Forget { instance: self.id });
+                desk.reached.push((self.id, Reach::Gone));
+            }
+        }
+        answer
+    }
+
+    pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
+        let health_changed = self.policy.health != policy.health;
+        self.policy = Policy {
+            stop_signal: policy.stop_signal,
+            stop_timeout: policy.stop_timeout,
+            start_retries: policy.start_retries,
+            health: policy.health.clone(),
+            ..self.policy.clone()
+        };
+        self.pending = Some(policy.clone());
+        let Some(life) = self.life.as_mut().filter(|life| health_changed && life.up && life.ending.is_none()) else {
+            return;
+        };
+        match (&policy.health, life.asking) {
+            (None, _) => {
+                life.hush(desk);
+                (life.failures, life.known) = (0, None);
+            }
+            (Some(_), Asking::Open { .. }) => {}
+            (Some(health), Asking::Wait { .. }) if life.questions > 0 => life.wait(health.interval, desk.now),
+            (Some(health), Asking::Off | Asking::Wait { .. }) => life.wait_first(health, desk.now),
+        }
+    }
+
+    /// SIGKILL now, if it did not go out yet.
+    pub fn kill(&mut self, desk: &mut Desk) {
+        if let Some(Life { run, ending: Some(ending), .. }) = &mut self.life
+            && !ending.killed
+        {
+            (ending.killed, ending.due) = (true, Some(desk.now + Duration::from_secs(2)));
+            desk.expected.push(Effect::Signal { run: *run, signal: Signal::KILL });
+        }
+    }
+
+    pub fn end(&mut self, then: Next, force: bool, desk: &mut Desk) {
+        let Some(life) = &mut self.life else { return };
+        if let Some(ending) = &mut life.ending {
+            ending.then = then;
+            if force {
+                self.kill(desk);
+            }
+            return;
+        }
+        if life.made.is_none() {
+            desk.expected.push(Effect::CancelSpawn { run: life.run });
+            return self.over(then, desk);
+        }
+        life.hush(desk);
+        life.ending = Some(Ending { then, killed: false, due: Some(desk.now + self.policy.stop_timeout) });
+        if force || !life.executed {
+            self.kill(desk);
+        } else {
+            desk.expected.push(Effect::Signal { run: life.run, signal: self.policy.stop_signal });
+        }
+    }
+}

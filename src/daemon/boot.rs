@@ -58,17 +58,13 @@ pub(super) fn log_warnings(config: &Config, path: &Path) {
 /// `-t`: every error and every warning, nothing touched.
 fn check(options: &Options) -> i32 {
     let path = &options.configuration;
-    match vet::load(path) {
-        Ok(config) => {
-            if !config.warnings.is_empty() {
-                complain(&vet::render(&config.warnings, path));
-            }
-            say(&format!("{}: {} instances, no errors\n", path.display(), config.instances.len()))
-        }
-        Err(problems) => {
-            complain(&vet::render(&problems, path));
-            USAGE
-        }
+    let draft = vet::check(path);
+    for problems in [&draft.problems, &draft.config.warnings].into_iter().filter(|problems| !problems.is_empty()) {
+        complain(&vet::render(problems, path));
+    }
+    match draft.problems.len() {
+        0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
+        _ => USAGE,
     }
 }
 
@@ -176,6 +172,7 @@ fn assemble(
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
+        alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
         streams: Streams::new(inherited.umask),
@@ -198,7 +195,7 @@ fn assemble(
         verdicts: Vec::new(),
         arrivals: Vec::new(),
         sweep_armed: false,
-        linger_armed: false,
+        linger: None,
         stale_events: 0,
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;

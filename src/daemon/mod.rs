@@ -28,7 +28,7 @@ mod streams;
 pub mod vet;
 
 use crate::engine::Engine;
-use crate::engine::id::{InstanceId, Key, Ticket};
+use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
@@ -53,6 +53,9 @@ use streams::Streams;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
+
+/// Fewer forgotten alarms than this are not worth a look.
+const ALARMS_KEPT: usize = 256;
 
 /// The watch on the pidfile.
 const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
@@ -92,6 +95,8 @@ pub struct Daemon {
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
+    /// With more alarms than this it is worth a look which of them are forgotten.
+    alarms_kept: usize,
     roster: Roster,
     children: Children,
     spawner: Spawner,
@@ -115,7 +120,8 @@ pub struct Daemon {
     verdicts: Vec<Key>,
     arrivals: Vec<Arrival>,
     sweep_armed: bool,
-    linger_armed: bool,
+    /// When the groups that outlive their leaders are asked next, and how long that wait is.
+    linger: Option<(Instant, Duration)>,
     stale_events: u64,
 }
 
@@ -138,6 +144,7 @@ impl Daemon {
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
+            self.forget_alarms();
             self.save_children();
             self.wake_followers();
             if let Some(survivors) = self.finished.take() {
@@ -161,6 +168,7 @@ impl Daemon {
                 self.engine.handle(self.now, answer);
             }
         }
+        self.roster.tidy();
     }
 
     fn wait_and_mark(&mut self) -> std::io::Result<()> {
@@ -232,11 +240,11 @@ impl Daemon {
         while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
             match alarm {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
-                Alarm::Accept => self.accept(),
-                Alarm::Linger => self.check_lingering(),
+                Alarm::Accept => self.accept_again(),
+                Alarm::Linger => self.lingering_due(),
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
-                Alarm::Rebind => self.rebind(),
+                Alarm::Rebind => self.rebind_again(),
                 Alarm::Memory => self.memory_due(),
                 Alarm::Orphans => self.hunt(),
                 Alarm::ProbeRetry => self.ask_again(),
@@ -249,6 +257,30 @@ impl Daemon {
             self.engine.check_invariants();
             true
         });
+    }
+
+    /// What connections and checks waited for and had is no reason to wake up, nor to be kept for long.
+    fn forget_alarms(&mut self) {
+        let (connections, probes, linger) = (&self.connections, &self.probes, self.linger);
+        let holds = |alarm: &Alarm, stamp: Stamp| match *alarm {
+            Alarm::Conn(key) => connections.waits_for(key, stamp),
+            Alarm::ProbeShare(key) => probes.waits_for(key, stamp),
+            Alarm::Linger => linger.is_some(),
+            Alarm::Accept
+            | Alarm::Sweep
+            | Alarm::Logs
+            | Alarm::Rebind
+            | Alarm::Memory
+            | Alarm::Orphans
+            | Alarm::ProbeRetry
+            | Alarm::ProbeFlood
+            | Alarm::ProbeLinger => true,
+        };
+        if self.alarms.len() > self.alarms_kept {
+            self.alarms.sweep(holds);
+            self.alarms_kept = ALARMS_KEPT.max(2 * self.alarms.len());
+        }
+        self.alarms.skim(holds);
     }
 
     fn obey_signals(&mut self) {

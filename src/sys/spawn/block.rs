@@ -70,7 +70,7 @@ impl<'a> Block<'a> {
             wiring,
             close_up_to: super::raw::close_up_to(),
             nofile: plan.nofile,
-            switch: plan.user.as_ref().map(|user| Switch {
+            switch: plan.switch_to().map(|user| Switch {
                 uid: user.uid,
                 gid: user.gid,
                 groups: &user.groups,

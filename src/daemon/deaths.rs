@@ -11,6 +11,7 @@ use crate::sys::kill::{self, GroupState};
 use crate::sys::signals::Arrival;
 use crate::sys::spawn::{self, Verdict, VerdictRead};
 use crate::sys::watch::{self, Reap};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// How long after its leader's death a group is asked for the first time whether it is empty; from then on after twice
@@ -154,7 +155,7 @@ impl Daemon {
     /// The verdict pipe spoke while the child lives, or says it is about to die.
     pub(super) fn hear_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
-        match read(verdict) {
+        match told(verdict.read()) {
             VerdictRead::Pending => {}
             VerdictRead::ExecOk => {
                 self.drop_verdict(key);
@@ -169,7 +170,7 @@ impl Daemon {
 
     fn settle_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
-        match read(verdict) {
+        match told(verdict.read_of_the_dead()) {
             VerdictRead::Failed(error) => self.note_failure(key, error),
             VerdictRead::ExecOk | VerdictRead::Pending => {
                 self.drop_verdict(key);
@@ -229,8 +230,8 @@ impl Daemon {
     }
 }
 
-fn read(verdict: &mut Verdict) -> VerdictRead {
-    verdict.read().unwrap_or_else(|error| {
+fn told(read: io::Result<VerdictRead>) -> VerdictRead {
+    read.unwrap_or_else(|error| {
         log::error!("reading an exec verdict failed: {error}");
         VerdictRead::Pending
     })

@@ -1,5 +1,6 @@
 //! The control socket: accepting, serving, and the bounds on clients that are slow, silent, half-gone or hostile.
 
+use super::readers::Follow;
 use super::{Alarm, Daemon, source};
 use crate::engine::id::{Key, Stamp};
 use crate::engine::message::Input;
@@ -12,6 +13,7 @@ use crate::reactor::source::{Kind, SourceId};
 use crate::sys::inotify::PathWatch;
 use crate::sys::socket::{self, BoundSocket};
 use crate::sys::user;
+use crate::wire::Chunk;
 use crate::wire::reply::{ErrorCode, Reply};
 use mio::Interest;
 use mio::net::{UnixListener, UnixStream};
@@ -39,6 +41,8 @@ const REBIND_RETRY: Duration = Duration::from_secs(1);
 
 struct Peer {
     conn: Conn<UnixStream>,
+    /// The log it is shown as it grows.
+    follow: Option<Follow>,
     /// Neither root's nor the daemon's user's: gets one answer, DENIED.
     denied: bool,
 }
@@ -121,9 +125,20 @@ impl Connections {
         }
     }
 
+    /// What a connection follows.
+    pub(super) fn follow_mut(&mut self, key: Key) -> Option<&mut Option<Follow>> {
+        self.table.get_mut(key).map(|peer| &mut peer.follow)
+    }
+
+    /// Everybody who follows a log and has taken all that was sent.
+    pub(super) fn idle_followers(&self) -> Vec<Key> {
+        let idle = |peer: &Peer| peer.follow.is_some() && peer.conn.unsent() == 0;
+        self.table.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect()
+    }
+
     /// The connection to make room with: the one idle longest, without an order under way if there is such a one.
     fn idlest(&self) -> Option<Key> {
-        let rank = |peer: &Peer| (peer.conn.ticket.is_some(), peer.conn.active);
+        let rank = |peer: &Peer| (peer.conn.ticket.is_some() || peer.follow.is_some(), peer.conn.active);
         self.table.iter().min_by_key(|(_, peer)| rank(peer)).map(|(key, _)| key)
     }
 }
@@ -182,6 +197,7 @@ impl Daemon {
                     peer.conn.close_after_send();
                     self.answer_conn(key, &Reply::error(ErrorCode::MessageTooLarge, error.to_string(), None), None);
                 }
+                Step::Rest(Served::Dry) if self.send_next_piece(key) => {}
                 Step::Rest(Served::Dry) => return self.watch_debt(key),
                 Step::Rest(Served::More) => break,
                 Step::Rest(Served::Closed) => return self.close_conn(key),
@@ -202,6 +218,14 @@ impl Daemon {
     pub(super) fn answer_conn(&mut self, key: Key, reply: &Reply, id: Option<&crate::wire::request::Id>) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         peer.conn.answer(|out| reply.encode_bounded(id, out));
+        self.requeue(key);
+    }
+
+    /// Sends a piece of a log. Whoever takes it has time anew for it.
+    pub(super) fn send_chunk(&mut self, key: Key, chunk: &Chunk, id: Option<&crate::wire::request::Id>) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.wait = None;
+        peer.conn.answer(|out| chunk.encode_framed(id, out));
         self.requeue(key);
     }
 
@@ -264,7 +288,7 @@ impl Daemon {
             self.evict();
         }
         let denied = is_stranger(&stream);
-        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), denied });
+        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, denied });
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.reactor.register(peer.conn.stream_mut(), source(Kind::Conn, key), both) {
@@ -295,7 +319,7 @@ impl Daemon {
         }
     }
 
-    fn requeue(&mut self, key: Key) {
+    pub(super) fn requeue(&mut self, key: Key) {
         if let Some(peer) = self.connections.table.get_mut(key) {
             self.reactor.ready.push(source(Kind::Conn, key), &mut peer.conn.queued);
         }
@@ -313,6 +337,7 @@ impl Daemon {
     }
 
     fn close_conn(&mut self, key: Key) {
+        self.stop_following(key);
         let Some(mut peer) = self.connections.table.remove(key) else { return };
         self.reactor.deregister(peer.conn.stream_mut());
         // Fails when the peer is gone already, which is what is wanted.

@@ -14,6 +14,7 @@ mod orders;
 mod orphans;
 mod perform;
 mod probes;
+mod readers;
 mod reload;
 mod report;
 mod roster;
@@ -134,6 +135,7 @@ impl Daemon {
             self.ask_queued();
             self.tell_losses();
             self.save_children();
+            self.wake_followers();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }
@@ -252,7 +254,9 @@ impl Daemon {
                     self.rebind();
                     self.settings.tell_lost_lock();
                 }
-                Arrival::User2 => self.reopen_logs(),
+                Arrival::User2 => {
+                    self.reopen_logs();
+                }
                 Arrival::Child => {}
             }
         }

@@ -54,6 +54,7 @@ impl Daemon {
             }
             self.mark();
             self.serve();
+            self.wake_followers();
             self.now = clock::monotonic();
             if self.now >= until || (!self.any_unsent() && self.reactor.ready.is_empty()) {
                 return;

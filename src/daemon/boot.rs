@@ -4,6 +4,7 @@
 use super::children::Children;
 use super::connections::Connections;
 use super::memory::Memory;
+use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
 use super::orphans::Orphans;
@@ -60,17 +61,13 @@ pub(super) fn log_warnings(config: &Config, path: &Path) {
 /// `-t`: every error and every warning, nothing touched.
 fn check(options: &Options) -> i32 {
     let path = &options.configuration;
-    match vet::load(path) {
-        Ok(config) => {
-            if !config.warnings.is_empty() {
-                complain(&vet::render(&config.warnings, path));
-            }
-            say(&format!("{}: {} instances, no errors\n", path.display(), config.instances.len()))
-        }
-        Err(problems) => {
-            complain(&vet::render(&problems, path));
-            USAGE
-        }
+    let draft = vet::check(path);
+    for problems in [&draft.problems, &draft.config.warnings].into_iter().filter(|problems| !problems.is_empty()) {
+        complain(&vet::render(problems, path));
+    }
+    match draft.problems.len() {
+        0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
+        _ => USAGE,
     }
 }
 
@@ -184,6 +181,7 @@ fn assemble(
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
+        alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
         streams: Streams::new(inherited.umask),
@@ -193,6 +191,7 @@ fn assemble(
         connections,
         orders: Orders::default(),
         probes: Probes::new(),
+        notices: Notices::new(),
         signals,
         settings,
         pidfile_place: None,
@@ -205,7 +204,7 @@ fn assemble(
         verdicts: Vec::new(),
         arrivals: Vec::new(),
         sweep_armed: false,
-        linger_armed: false,
+        linger: None,
         stale_events: 0,
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;

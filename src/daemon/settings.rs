@@ -84,11 +84,9 @@ impl Settings {
         self.log.set_limits(limits(&self.spec));
     }
 
-    /// Opens the daemon's own log anew by its name.
-    pub(super) fn reopen_log(&self) {
-        if let Err(error) = self.log.reopen() {
-            log::error!("reopening the daemon's log failed, the old file is kept: {error}");
-        }
+    /// The daemon's own log.
+    pub(super) fn log(&self) -> &DaemonLog {
+        &self.log
     }
 
     /// When the daemon's own log wants to be tried again.

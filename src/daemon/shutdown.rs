@@ -38,6 +38,7 @@ impl Daemon {
         self.close_doors();
         self.close_all();
         self.close_memory();
+        self.notices.withdraw();
         self.settings.release_lock();
         log::info!("Shutdown complete");
         log::logger().flush();
@@ -54,6 +55,7 @@ impl Daemon {
             }
             self.mark();
             self.serve();
+            self.wake_followers();
             self.now = clock::monotonic();
             if self.now >= until || (!self.any_unsent() && self.reactor.ready.is_empty()) {
                 return;

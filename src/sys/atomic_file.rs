@@ -196,7 +196,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let victim = folder.path().join("victim");
         fs::write(&victim, "precious").unwrap();
-        let arms: [(&str, fn(&Path, &Path)); 5] = [
+        type Arm = (&'static str, fn(&Path, &Path));
+        let arms: [Arm; 5] = [
             ("a symbolic link", |victim, place| std::os::unix::fs::symlink(victim, place).unwrap()),
             ("a symbolic link", |_, place| std::os::unix::fs::symlink("/nonexistent/x", place).unwrap()),
             ("hard links", |victim, place| fs::hard_link(victim, place).unwrap()),

@@ -74,12 +74,6 @@ pub(super) fn read_now(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Optio
     }
 }
 
-/// Whether there was no room for it: no descriptor, no memory, no process. It says nothing of what was asked for.
-pub fn is_shortage(error: &io::Error) -> bool {
-    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::ENOSPC];
-    error.raw_os_error().is_some_and(|errno| shortage.contains(&errno))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

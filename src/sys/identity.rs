@@ -110,13 +110,13 @@ pub fn machine() -> io::Result<Machine> {
 
 /// The number of a pidfd's inode, which no other process of this boot has. `None` where the kernel has no such inodes.
 #[cfg(target_os = "linux")]
+// The widths of these types differ from C library to C library.
+#[allow(clippy::unnecessary_cast)]
 pub fn unique_inode(pidfd: &OwnedFd) -> Option<u64> {
     const PIDFS_MAGIC: i64 = 0x5049_4446;
     let kind = nix::sys::statfs::fstatfs(pidfd).ok()?.filesystem_type();
-    // The width of the type differs from C library to C library.
-    #[allow(clippy::unnecessary_cast)]
     let is_pidfs = kind.0 as i64 == PIDFS_MAGIC;
-    is_pidfs.then(|| nix::sys::stat::fstat(pidfd).ok().map(|found| found.st_ino)).flatten()
+    is_pidfs.then(|| nix::sys::stat::fstat(pidfd).ok().map(|found| found.st_ino as u64)).flatten()
 }
 
 /// The number of a pidfd's inode, which no other process of this boot has. `None` where the kernel has no such inodes.

@@ -73,7 +73,7 @@ impl Block {
             wiring,
             close_up_to: super::raw::close_up_to(),
             nofile: texts.nofile,
-            switch: plan.user().map(|user| Switch {
+            switch: plan.switch_to().map(|user| Switch {
                 uid: user.uid,
                 gid: user.gid,
                 groups: user.groups.clone(),

@@ -76,6 +76,11 @@ impl Plan {
         self.0.user.as_ref()
     }
 
+    /// Whom the child has to become. Somebody who is no root and names himself is that already, and could switch nothing.
+    pub(super) fn switch_to(&self) -> Option<&User> {
+        self.user().filter(|user| user::is_root() || user.uid != user::effective_uid())
+    }
+
     /// What a failed stage worked on, for [`describe`](super::describe). `candidate` is [`Verdict::candidate`](super::Verdict::candidate).
     pub fn subject(&self, error: &SpawnError, candidate: Option<usize>) -> String {
         let text = |text: &CStr| text.to_string_lossy().into_owned();

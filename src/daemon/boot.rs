@@ -206,6 +206,8 @@ fn assemble(
         sweep_armed: false,
         linger: None,
         stale_events: 0,
+        marks: Vec::new(),
+        reply_buffer: Vec::new(),
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
     daemon.open_doors()?;

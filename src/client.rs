@@ -7,6 +7,7 @@ use crate::sys::connect::{self, Deadline};
 use crate::wire::{Answer, Decoder, Request, TooLarge, encode_frame};
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,6 +93,18 @@ impl Client {
         Answer::decode(&frame).map_err(ClientError::Garbled)
     }
 
+    /// Asks, waits for the answer, and keeps the connection for the frames that follow it.
+    pub fn open(&self, request: &Request) -> Result<(Answer, Feed), ClientError> {
+        let mut stream = self.connect()?;
+        self.vet(&stream)?;
+        self.send(&mut stream, request)?;
+        let mut decoder = Decoder::new();
+        let frame = self.receive_into(&mut stream, &mut decoder)?;
+        let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
+        stream.set_nonblocking(true).map_err(|error| self.failed("wait", error))?;
+        Ok((answer, Feed { stream, decoder }))
+    }
+
     /// Where it looks for the daemon.
     pub fn socket(&self) -> &Path {
         &self.socket
@@ -135,7 +148,10 @@ impl Client {
     }
 
     fn receive(&self, stream: &mut UnixStream) -> Result<Vec<u8>, ClientError> {
-        let mut decoder = Decoder::new();
+        self.receive_into(stream, &mut Decoder::new())
+    }
+
+    fn receive_into(&self, stream: &mut UnixStream, decoder: &mut Decoder) -> Result<Vec<u8>, ClientError> {
         let mut chunk = [0; 16 << 10];
         loop {
             let left = self.left()?;
@@ -164,5 +180,40 @@ impl Client {
             }
             _ => ClientError::Io { tried, error },
         }
+    }
+}
+
+/// A connection on which frames come without being asked for.
+#[derive(Debug)]
+pub struct Feed {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Feed {
+    /// The next frame, if it is there; without waiting.
+    pub fn pull(&mut self) -> Result<Option<Answer>, ClientError> {
+        loop {
+            match self.decoder.pull() {
+                Some(Ok(frame)) => return Answer::decode_piece(&frame).map(Some).map_err(ClientError::Garbled),
+                Some(Err(error)) => return Err(ClientError::TooLarge(error)),
+                None => {}
+            }
+            let mut chunk = [0; 16 << 10];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(ClientError::HungUp),
+                Ok(count) => self.decoder.push(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ClientError::HungUp),
+                Err(error) => return Err(ClientError::Io { tried: "read what follows", error }),
+            }
+        }
+    }
+}
+
+impl AsFd for Feed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }

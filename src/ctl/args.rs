@@ -1,6 +1,6 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
-use crate::wire::{Request, StatusQuery};
+use crate::wire::{Request, StatusQuery, Stream, TailQuery};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -29,10 +29,18 @@ commands:
   startgroup GROUP        Start all processes of a group
   stopgroup GROUP         Stop all processes of a group
   reload                  Read the configuration again and apply what changed
+  tail NAME... [stdout|stderr]
+                          Show the end of logs (-f: and what follows; -n LINES)
+  maintail                Show the end of the daemon's own log (-f, -n LINES)
+  clearlog NAME           Empty the logs of a process
+  rotate NAME             Rotate the logs of a process now
+  reopen                  Open all log files anew, after others moved them
 
 options:
   -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
+  -f, --follow            tail, maintail: go on until Ctrl-C
+  -n, --lines LINES       tail, maintail: so many lines (default: 10)
       --version           Print the version
   -h, --help              Print this help
 
@@ -50,6 +58,21 @@ pub enum Invocation {
     Nothing,
     /// A request to a daemon.
     Order(Order),
+    /// Logs to show.
+    Reading(Reading),
+}
+
+/// Logs to show, each by a request of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The socket of the daemon.
+    pub socket: PathBuf,
+    /// For the first answers.
+    pub timeout: Duration,
+    /// How people call each log, and how to ask for it.
+    pub logs: Vec<(String, Request)>,
+    /// Not only what is there already.
+    pub follow: bool,
 }
 
 /// A request, and to whom.
@@ -86,14 +109,45 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
     let force = options.contains("--force");
+    let follow = options.contains(["-f", "--follow"]);
+    let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
+    let query = TailQuery { bytes: None, lines, follow };
     free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
     let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.split_first() {
         None => Ok(Invocation::Nothing),
+        Some((command, operands)) if matches!(*command, "tail" | "maintail") => {
+            let logs = logs(command, operands, force, query)?;
+            Ok(Invocation::Reading(Reading { socket, timeout, logs, follow }))
+        }
+        Some((command, _)) if query != TailQuery::default() => {
+            Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
+        }
         Some((command, operands)) => {
             let request = request(command, operands, force)?;
             Ok(Invocation::Order(Order { socket, timeout, request }))
+        }
+    }
+}
+
+/// The last of several operands may be the word for a stream.
+fn logs(command: &str, operands: &[&str], force: bool, query: TailQuery) -> Result<Vec<(String, Request)>, UsageError> {
+    let (names, stream) = match operands {
+        [names @ .., last] if !names.is_empty() => match Stream::from_name(last) {
+            Some(stream) => (names, stream),
+            None => (operands, Stream::default()),
+        },
+        _ => (operands, Stream::default()),
+    };
+    match (command, operands) {
+        _ if force => Err(UsageError(format!("--force is for restart, not for {command}"))),
+        ("maintail", []) => Ok(vec![("supervice".to_owned(), Request::MainTail(query))]),
+        ("maintail", more) => Err(UsageError(format!("maintail takes no name: {}", more.join(" ")))),
+        (_, []) => Err(UsageError("tail needs a name".to_owned())),
+        _ => {
+            let request = |name: &&str| Request::Tail { name: (*name).to_owned(), stream, query };
+            Ok(names.iter().map(|name| ((*name).to_owned(), request(name))).collect())
         }
     }
 }
@@ -119,6 +173,9 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "startgroup" => Ok(Request::StartGroup { name: name()? }),
         "stopgroup" => Ok(Request::StopGroup { name: name()? }),
         "reload" => bare(Request::Reload),
+        "reopen" => bare(Request::Reopen),
+        "rotate" => Ok(Request::Rotate { name: name()? }),
+        "clearlog" => Ok(Request::ClearLog { name: name()? }),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }
 }
@@ -131,9 +188,20 @@ fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString
     (arguments, free)
 }
 
+/// Options with a value, as they look when it is joined to them.
+const JOINED: [(&str, &str); 7] = [
+    ("--socket=", "--socket"),
+    ("--timeout=", "--timeout"),
+    ("--lines=", "--lines"),
+    ("-s=", "-s"),
+    ("-s", "-s"),
+    ("-n=", "-n"),
+    ("-n", "-n"),
+];
+
 /// `--socket=X`, `-s=X` and `-sX` as `--socket X`.
 fn apart(argument: OsString) -> Vec<OsString> {
-    for (joined, option) in [("--socket=", "--socket"), ("--timeout=", "--timeout"), ("-s=", "-s"), ("-s", "-s")] {
+    for (joined, option) in JOINED {
         match argument.as_bytes().strip_prefix(joined.as_bytes()) {
             Some(value) if !value.is_empty() || joined.ends_with('=') => {
                 return vec![option.into(), OsString::from_vec(value.to_vec())];
@@ -171,6 +239,13 @@ fn seconds(text: OsString) -> Result<Duration, UsageError> {
     }
     // What is above zero stays above zero.
     Ok(Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)))
+}
+
+fn count(text: OsString) -> Result<u64, UsageError> {
+    let text = word(text)?;
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let count = if digits { text.parse().ok() } else { None };
+    count.ok_or_else(|| UsageError(format!("--lines: {text:?} is not a number of lines")))
 }
 
 fn known(argument: OsString) -> Result<OsString, UsageError> {
@@ -212,6 +287,9 @@ mod tests {
             ("startgroup web:00", Request::StartGroup { name: name() }),
             ("stopgroup web:00", Request::StopGroup { name: name() }),
             ("reload", Request::Reload),
+            ("reopen", Request::Reopen),
+            ("rotate web:00", Request::Rotate { name: name() }),
+            ("clearlog web:00", Request::ClearLog { name: name() }),
         ] {
             let expected = Order { socket: DEFAULT_SOCKET.into(), timeout: DEFAULT_TIMEOUT, request };
             assert_eq!(order(line), expected, "{line}");
@@ -240,6 +318,24 @@ mod tests {
     }
 
     #[test]
+    fn logs_are_asked_for_one_by_one() {
+        let query = |lines, follow| TailQuery { bytes: None, lines, follow };
+        let of = |name: &str, stream, query| (name.to_owned(), Request::Tail { name: name.to_owned(), stream, query });
+        let (out, err) = (Stream::Stdout, Stream::Stderr);
+        for (line, logs, follow) in [
+            ("tail a", vec![of("a", out, query(None, false))], false),
+            ("tail -f a b stderr", vec![of("a", err, query(None, true)), of("b", err, query(None, true))], true),
+            ("tail -n 5 a stdout", vec![of("a", out, query(Some(5), false))], false),
+            ("tail a -n5 --follow", vec![of("a", out, query(Some(5), true))], true),
+            ("tail --lines=0 stderr", vec![of("stderr", out, query(Some(0), false))], false),
+            ("maintail -f", vec![("supervice".to_owned(), Request::MainTail(query(None, true)))], true),
+        ] {
+            let expected = Reading { socket: DEFAULT_SOCKET.into(), timeout: DEFAULT_TIMEOUT, logs, follow };
+            assert_eq!(read(line), Ok(Invocation::Reading(expected)), "{line}");
+        }
+    }
+
+    #[test]
     fn help_and_version_win() {
         for line in ["-h", "--help", "start -h", "--nonsense -h", "--version -h"] {
             assert_eq!(read(line), Ok(Invocation::Help), "{line}");
@@ -258,6 +354,13 @@ mod tests {
             ("status web", "status takes no name: web"),
             ("reload web", "reload takes no name: web"),
             ("start a --force", "--force is for restart, not for start"),
+            ("tail", "tail needs a name"),
+            ("tail a --force", "--force is for restart, not for tail"),
+            ("tail -n x a", "--lines: \"x\" is not a number of lines"),
+            ("tail -n +1 a", "--lines: \"+1\" is not a number of lines"),
+            ("maintail web", "maintail takes no name: web"),
+            ("status -f", "-f and -n are for tail and maintail, not for status"),
+            ("start -n 5 a", "-f and -n are for tail and maintail, not for start"),
             ("--nonsense status", "unknown option: --nonsense"),
             ("status -v", "unknown option: -v"),
             ("status -s", "the '-s' option doesn't have an associated value"),

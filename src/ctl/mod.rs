@@ -4,10 +4,11 @@
 
 pub mod args;
 pub mod render;
+pub mod tail;
 
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Request, StatusQuery};
-use args::{Invocation, Order};
+use args::{Invocation, Order, UsageError};
 use std::ffi::OsString;
 use std::io::{self, Write};
 
@@ -57,7 +58,7 @@ impl Outcome {
 
 /// Does what the arguments after the program's name say.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let outcome = outcome(arguments);
+    let outcome = outcome(args::parse(arguments));
     let told = print(&mut io::stdout().lock(), &outcome.stdout);
     // Where stderr is gone as well nobody is left to be told.
     let complained = print(&mut io::stderr().lock(), &outcome.stderr);
@@ -78,12 +79,15 @@ fn print(out: &mut impl Write, text: &str) -> io::Result<()> {
     }
 }
 
-fn outcome(arguments: Vec<OsString>) -> Outcome {
-    match args::parse(arguments) {
+fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
+    match asked {
         Ok(Invocation::Help) => Outcome::done(help()),
         Ok(Invocation::Version) => Outcome::done(format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Invocation::Nothing) => Outcome::usage(help()),
         Ok(Invocation::Order(order)) => perform(&order),
+        Ok(Invocation::Reading(reading)) => {
+            Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
+        }
         Err(error) => {
             Outcome::usage(format!("{}\nsupervicectl: error: {}\n", args::USAGE, crate::wire::text::shown(&error.0)))
         }
@@ -106,7 +110,12 @@ fn perform(order: &Order) -> Outcome {
             | Request::Stop { .. }
             | Request::Restart { .. }
             | Request::StartGroup { .. }
-            | Request::StopGroup { .. } => render::message(answer.message.as_deref().unwrap_or("Done")),
+            | Request::StopGroup { .. }
+            | Request::Reopen
+            | Request::Rotate { .. }
+            | Request::ClearLog { .. }
+            | Request::Tail { .. }
+            | Request::MainTail(_) => render::message(answer.message.as_deref().unwrap_or("Done")),
         }),
     }
 }

@@ -3,9 +3,11 @@
 
 use super::children::Children;
 use super::connections::Connections;
+use super::memory::Memory;
 use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
+use super::orphans::Orphans;
 use super::probes::Probes;
 use super::roster::Roster;
 use super::settings::Settings;
@@ -56,17 +58,13 @@ pub(super) fn log_warnings(config: &Config, path: &Path) {
 /// `-t`: every error and every warning, nothing touched.
 fn check(options: &Options) -> i32 {
     let path = &options.configuration;
-    match vet::load(path) {
-        Ok(config) => {
-            if !config.warnings.is_empty() {
-                complain(&vet::render(&config.warnings, path));
-            }
-            say(&format!("{}: {} instances, no errors\n", path.display(), config.instances.len()))
-        }
-        Err(problems) => {
-            complain(&vet::render(&problems, path));
-            USAGE
-        }
+    let draft = vet::check(path);
+    for problems in [&draft.problems, &draft.config.warnings].into_iter().filter(|problems| !problems.is_empty()) {
+        complain(&vet::render(problems, path));
+    }
+    match draft.problems.len() {
+        0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
+        _ => USAGE,
     }
 }
 
@@ -137,6 +135,14 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
         }
     };
     let connections = Connections::new(bound);
+    let memory = match Memory::open(&spec.state_file) {
+        Ok(memory) => memory,
+        Err(text) => {
+            connections.withdraw();
+            give_back(lock);
+            return Err(text);
+        }
+    };
     let settings = match Settings::new(options, spec, lock, inherited.umask) {
         Ok(settings) => settings,
         Err((text, lock)) => {
@@ -148,7 +154,7 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
     log::info!("supervice {} starting (pid {})", env!("CARGO_PKG_VERSION"), std::process::id());
     log_warnings(config, &options.configuration);
     guard_ourselves(config);
-    assemble(options, signals, settings, connections, inherited).map_err(|error| error.to_string())
+    assemble(options, signals, settings, connections, memory, inherited).map_err(|error| error.to_string())
 }
 
 fn assemble(
@@ -156,6 +162,7 @@ fn assemble(
     signals: Signals,
     settings: Settings,
     connections: Connections,
+    memory: Memory,
     inherited: Inherited,
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
@@ -165,10 +172,13 @@ fn assemble(
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
+        alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
         streams: Streams::new(inherited.umask),
         spawner: Spawner::new(inherited, nofile),
+        memory,
+        orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
         probes: Probes::new(),
@@ -185,7 +195,7 @@ fn assemble(
         verdicts: Vec::new(),
         arrivals: Vec::new(),
         sweep_armed: false,
-        linger_armed: false,
+        linger: None,
         stale_events: 0,
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
@@ -231,6 +241,8 @@ impl Daemon {
     fn live(&mut self, config: &Config) -> i32 {
         self.now = clock::monotonic();
         let (plan, _) = self.roster.adopt(config, &mut self.engine);
+        self.reconcile();
+        self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
         self.run()
     }

@@ -1,5 +1,8 @@
 //! The control socket: accepting, serving, and the bounds on clients that are slow, silent, half-gone or hostile.
 
+use super::readers::Follow;
+mod doors;
+
 use super::{Alarm, Daemon, source};
 use crate::engine::id::{Key, Stamp};
 use crate::engine::message::Input;
@@ -12,13 +15,12 @@ use crate::reactor::source::{Kind, SourceId};
 use crate::sys::inotify::PathWatch;
 use crate::sys::socket::{self, BoundSocket};
 use crate::sys::user;
+use crate::wire::Chunk;
 use crate::wire::reply::{ErrorCode, Reply};
 use mio::Interest;
 use mio::net::{UnixListener, UnixStream};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
-use std::path::Path;
 
 /// One more closes the one idle longest.
 const CONNECTIONS_MAX: usize = 256;
@@ -34,11 +36,10 @@ const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// Until accepting is tried again when descriptors are short.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// Until binding the socket is tried again.
-const REBIND_RETRY: Duration = Duration::from_secs(1);
-
 struct Peer {
     conn: Conn<UnixStream>,
+    /// The log it is shown as it grows.
+    follow: Option<Follow>,
     /// Neither root's nor the daemon's user's: gets one answer, DENIED.
     denied: bool,
 }
@@ -53,6 +54,8 @@ pub(super) struct Connections {
     listener_queued: bool,
     accept_armed: bool,
     rebind_armed: bool,
+    /// Why the socket could not be bound again, as it was told.
+    rebind_trouble: Option<String>,
     /// Connections closed because there was no room or no progress.
     pub(super) evicted: u64,
     scratch: Vec<u8>,
@@ -69,6 +72,7 @@ impl Connections {
             listener_queued: false,
             accept_armed: false,
             rebind_armed: false,
+            rebind_trouble: None,
             evicted: 0,
             scratch: vec![0; READ_BUDGET],
         }
@@ -76,6 +80,11 @@ impl Connections {
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Whether a connection still waits for this deadline.
+    pub(super) fn waits_for(&self, key: Key, stamp: Stamp) -> bool {
+        self.table.get(key).is_some_and(|peer| peer.conn.wait == Some(stamp))
     }
 
     pub(super) fn mark(&mut self, mark: Mark, ready: &mut ReadyList) -> bool {
@@ -121,40 +130,33 @@ impl Connections {
         }
     }
 
+    /// What a connection follows.
+    pub(super) fn follow_mut(&mut self, key: Key) -> Option<&mut Option<Follow>> {
+        self.table.get_mut(key).map(|peer| &mut peer.follow)
+    }
+
+    /// Everybody who follows a log and has taken all that was sent.
+    pub(super) fn idle_followers(&self) -> Vec<Key> {
+        let idle = |peer: &Peer| peer.follow.is_some() && peer.conn.unsent() == 0;
+        self.table.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect()
+    }
+
     /// The connection to make room with: the one idle longest, without an order under way if there is such a one.
     fn idlest(&self) -> Option<Key> {
-        let rank = |peer: &Peer| (peer.conn.ticket.is_some(), peer.conn.active);
+        let rank = |peer: &Peer| (peer.conn.ticket.is_some() || peer.follow.is_some(), peer.conn.active);
         self.table.iter().min_by_key(|(_, peer)| rank(peer)).map(|(key, _)| key)
     }
 }
 
 impl Daemon {
-    /// Starts to listen on the bound socket.
-    pub(super) fn open_doors(&mut self) -> io::Result<()> {
-        let mut listener = UnixListener::from_std(self.connections.socket.listener.try_clone()?);
-        self.reactor.register(&mut listener, SourceId::single(Kind::Listener), Interest::READABLE)?;
-        self.connections.listener = Some(listener);
-        let path = self.connections.socket.path().to_owned();
-        self.connections.place = self.watch_place(&path, SourceId::single(Kind::Place));
-        // A client may have connected between bind and registration.
+    /// Time to accept again, after descriptors were short.
+    pub(super) fn accept_again(&mut self) {
+        self.connections.accept_armed = false;
         self.connections.mark_listener(&mut self.reactor.ready);
-        Ok(())
-    }
-
-    /// Stops listening and removes the socket, if it is still ours.
-    pub(super) fn close_doors(&mut self) {
-        if let Some(mut listener) = self.connections.listener.take() {
-            self.reactor.deregister(&mut listener);
-        }
-        if let Some(place) = self.connections.place.take() {
-            self.reactor.forget(place.as_raw_fd());
-        }
-        self.connections.withdraw();
     }
 
     pub(super) fn accept(&mut self) {
         self.connections.listener_queued = false;
-        self.connections.accept_armed = false;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = &self.connections.listener else { return };
             match listener.accept() {
@@ -182,6 +184,7 @@ impl Daemon {
                     peer.conn.close_after_send();
                     self.answer_conn(key, &Reply::error(ErrorCode::MessageTooLarge, error.to_string(), None), None);
                 }
+                Step::Rest(Served::Dry) if self.send_next_piece(key) => {}
                 Step::Rest(Served::Dry) => return self.watch_debt(key),
                 Step::Rest(Served::More) => break,
                 Step::Rest(Served::Closed) => return self.close_conn(key),
@@ -192,7 +195,7 @@ impl Daemon {
 
     /// A deadline of a connection is over; one that was met in the meantime is forgotten.
     pub(super) fn conn_overdue(&mut self, key: Key, stamp: Stamp) {
-        if self.connections.table.get(key).is_some_and(|peer| peer.conn.wait == Some(stamp)) {
+        if self.connections.waits_for(key, stamp) {
             self.connections.evicted += 1;
             self.close_conn(key);
         }
@@ -202,6 +205,14 @@ impl Daemon {
     pub(super) fn answer_conn(&mut self, key: Key, reply: &Reply, id: Option<&crate::wire::request::Id>) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         peer.conn.answer(|out| reply.encode_bounded(id, out));
+        self.requeue(key);
+    }
+
+    /// Sends a piece of a log. Whoever takes it has time anew for it.
+    pub(super) fn send_chunk(&mut self, key: Key, chunk: &Chunk, id: Option<&crate::wire::request::Id>) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.wait = None;
+        peer.conn.answer(|out| chunk.encode_framed(id, out));
         self.requeue(key);
     }
 
@@ -233,38 +244,12 @@ impl Daemon {
         }
     }
 
-    /// Binds the socket anew where it is gone from its place.
-    pub(super) fn rebind(&mut self) {
-        self.connections.rebind_armed = false;
-        if self.closing || self.connections.in_place() {
-            return;
-        }
-        let path = self.connections.socket.path().to_owned();
-        match socket::bind(&path, self.settings.has_lock()) {
-            Ok(bound) => {
-                if let Some(mut old) = self.connections.listener.take() {
-                    self.reactor.deregister(&mut old);
-                }
-                self.connections.socket = bound;
-                match self.open_doors() {
-                    Ok(()) => log::warn!("the socket {} was gone; bound again", path.display()),
-                    Err(error) => log::error!("listening on {} again failed: {error}", path.display()),
-                }
-            }
-            Err(error) => {
-                log::error!("the socket {} is gone and cannot be bound again: {error}", path.display());
-                self.connections.rebind_armed = true;
-                self.arm(REBIND_RETRY, Alarm::Rebind);
-            }
-        }
-    }
-
     fn welcome(&mut self, stream: UnixStream) {
         if self.connections.len() >= CONNECTIONS_MAX {
             self.evict();
         }
         let denied = is_stranger(&stream);
-        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), denied });
+        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, denied });
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.reactor.register(peer.conn.stream_mut(), source(Kind::Conn, key), both) {
@@ -295,7 +280,7 @@ impl Daemon {
         }
     }
 
-    fn requeue(&mut self, key: Key) {
+    pub(super) fn requeue(&mut self, key: Key) {
         if let Some(peer) = self.connections.table.get_mut(key) {
             self.reactor.ready.push(source(Kind::Conn, key), &mut peer.conn.queued);
         }
@@ -313,6 +298,7 @@ impl Daemon {
     }
 
     fn close_conn(&mut self, key: Key) {
+        self.stop_following(key);
         let Some(mut peer) = self.connections.table.remove(key) else { return };
         self.reactor.deregister(peer.conn.stream_mut());
         // Fails when the peer is gone already, which is what is wanted.
@@ -321,25 +307,6 @@ impl Daemon {
             && self.orders.desert(ticket)
         {
             self.feed(Input::Withdrawn { ticket });
-        }
-    }
-
-    /// Watches the place of a file of ours. Without a watch its loss is only noticed on SIGUSR1.
-    pub(super) fn watch_place(&self, path: &Path, id: SourceId) -> Option<PathWatch> {
-        let place = match PathWatch::new(path) {
-            Ok(place) => place,
-            Err(error) if error.kind() == ErrorKind::Unsupported => return None,
-            Err(error) => {
-                log::warn!("{} cannot be watched (SIGUSR1 makes the daemon look): {error}", path.display());
-                return None;
-            }
-        };
-        match self.reactor.watch(place.as_raw_fd(), id) {
-            Ok(()) => Some(place),
-            Err(error) => {
-                log::warn!("{} cannot be watched (SIGUSR1 makes the daemon look): {error}", path.display());
-                None
-            }
         }
     }
 }

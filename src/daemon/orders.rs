@@ -63,6 +63,18 @@ impl Orders {
         ticket
     }
 
+    /// What was ordered is known better by now.
+    pub fn reword(&mut self, ticket: Ticket, order: Order) {
+        if let Some(pending) = self.pending.get_mut(&ticket) {
+            pending.order = order;
+        }
+    }
+
+    /// Whether somebody waits for the answer.
+    pub fn is_awaited(&self, ticket: Ticket) -> bool {
+        self.pending.get(&ticket).is_some_and(|pending| pending.asker.is_some())
+    }
+
     /// Takes the order that was answered.
     pub fn close(&mut self, ticket: Ticket) -> Option<Pending> {
         self.pending.remove(&ticket)

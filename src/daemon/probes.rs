@@ -111,6 +111,11 @@ impl Probes {
         }
     }
 
+    /// Whether a check still waits for this deadline.
+    pub(super) fn waits_for(&self, key: Key, stamp: Stamp) -> bool {
+        self.table.get(key).is_some_and(|check| check.share == Some(stamp))
+    }
+
     /// Notes that something happened to a check.
     pub(super) fn mark(&mut self, key: Key) -> bool {
         let known = self.table.contains(key);

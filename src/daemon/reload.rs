@@ -3,32 +3,63 @@
 use super::orders::{Asker, Order};
 use super::roster::Changes;
 use super::{Daemon, boot, vet};
-use crate::engine::message::{Command, Outcome};
+use crate::engine::id::Ticket;
+use crate::engine::message::{Command, Input, Outcome};
 use crate::spec::{Config, DaemonSpec};
+use crate::sys::clock;
 use crate::wire::reply::{ErrorCode, Reply};
 
 impl Daemon {
-    /// Reads the configuration anew and takes it on; nobody waits for the answer of a reload by SIGHUP.
+    /// Puts a reload in the queue; nobody waits for the answer of one by SIGHUP.
     pub(super) fn reload(&mut self, asker: Option<Asker>) {
         if self.closing {
             return self.refuse(asker, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
-        if self.reload_under_way {
-            return self.reloads.push_back(asker);
+        let conn = asker.as_ref().map(|asker| asker.conn);
+        let ticket = self.orders.open(Order::Reload(Changes::default()), asker);
+        if let Some(conn) = conn {
+            self.note_ticket(conn, ticket);
         }
+        // The later one reads the file later, so it does for all before it that nobody waits for: the queue is never
+        // longer than the connections are many.
+        let orders = &mut self.orders;
+        self.reloads.retain(|&earlier| orders.is_awaited(earlier) || orders.close(earlier).is_none());
+        self.reloads.push_back(ticket);
+    }
+
+    /// Whether a reload could begin now.
+    pub(super) fn reload_is_due(&self) -> bool {
+        !self.reload_under_way && !self.reloads.is_empty()
+    }
+
+    /// Begins the next reload in the queue, one a turn.
+    pub(super) fn reload_queued(&mut self) {
+        if self.reload_under_way {
+            return;
+        }
+        let Some(ticket) = self.reloads.pop_front() else { return };
         log::info!("Reloading {}", self.config_path.display());
-        match vet::load(&self.config_path) {
-            Ok(config) => self.take_on(asker, &config),
+        let loaded = vet::load(&self.config_path);
+        // Reading a large file takes a while, and nothing that is started now may seem to have lived through it.
+        self.now = clock::monotonic();
+        match loaded {
+            Ok(config) => self.take_on(ticket, &config),
             Err(problems) => {
                 let text = vet::render(&problems, &self.config_path);
                 log::error!("Reload refused, nothing changes:");
                 text.lines().for_each(|line| log::error!("{line}"));
-                self.refuse(asker, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
+                self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
             }
         }
     }
 
-    /// The reload under way is over: the next one may come.
+    /// Answers a reload that did not begin.
+    pub(super) fn give_up(&mut self, ticket: Ticket, code: ErrorCode, message: &str) {
+        let asker = self.orders.close(ticket).and_then(|pending| pending.asker);
+        self.refuse(asker, code, message);
+    }
+
+    /// The reload under way is over: the next one may come in the next turn.
     pub(super) fn reload_done(&mut self, changes: &Changes, outcome: &Outcome) {
         let Changes { added, removed, changed } = changes;
         let counts = format!("{} added, {} removed, {} changed", added.len(), removed.len(), changed.len());
@@ -38,46 +69,30 @@ impl Daemon {
             Outcome::Superseded | Outcome::ShuttingDown => log::warn!("Reload cut short by the shutdown ({counts})"),
         }
         self.reload_under_way = false;
-        if let Some(asker) = self.reloads.pop_front() {
-            self.reload(asker);
-        }
     }
 
-    fn take_on(&mut self, asker: Option<Asker>, config: &Config) {
+    fn take_on(&mut self, ticket: Ticket, config: &Config) {
         if let Some(name) = self.still_leaving(config) {
             let text = format!("{name} of the configuration before has not stopped yet: it cannot be added again now");
-            return self.refuse(asker, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
+            return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
         }
         boot::log_warnings(config, &self.config_path);
         self.take_on_settings(&config.daemon);
         self.reload_under_way = true;
         let (plan, changes) = self.roster.adopt(config, &mut self.engine);
         self.streams.set_limits(&self.roster);
-        self.order(asker, Order::Reload(changes), Command::Reload(plan));
+        self.orders.reword(ticket, Order::Reload(changes));
+        self.feed(Input::Command { ticket, command: Command::Reload(plan) });
     }
 
     fn still_leaving(&self, config: &Config) -> Option<String> {
-        let leaving = |name: &str| {
-            let mut entries = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
-            entries.any(|entry| entry.leaving && entry.spec.name == name)
-        };
-        let anyone = self.roster.in_order().iter().any(|&id| self.roster.entry(id).is_some_and(|entry| entry.leaving));
-        if !anyone {
-            return None;
-        }
-        config.instances.iter().map(|spec| &spec.name).find(|name| leaving(name)).cloned()
+        let leaving = self.roster.leaving();
+        config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(name.as_str())).cloned()
     }
 
     fn take_on_settings(&mut self, new: &DaemonSpec) {
-        let old = self.settings.spec().clone();
-        let fixed = [
-            ("logfile", old.logfile != new.logfile),
-            ("pidfile", old.pidfile != new.pidfile),
-            ("socket", old.socket != new.socket),
-            ("state_file", old.state_file != new.state_file),
-        ];
         self.settings.take_on(new);
-        for (option, _) in fixed.iter().filter(|(_, changed)| *changed) {
+        for option in self.settings.fixed_changes(new) {
             log::warn!("[supervice] {option} changed: takes effect when the daemon is started anew");
         }
     }

@@ -138,7 +138,12 @@ impl Change {
             }
             State::Fatal if self.attempts == 0 => (Level::Error, format!("{name}: giving up{}", why())),
             State::Fatal => {
-                (Level::Error, format!("{name}: giving up after {} failed attempts{}", self.attempts, why()))
+                let after = match self.attempts {
+                    0 => String::new(),
+                    1 => " after 1 failed attempt".to_owned(),
+                    many => format!(" after {many} failed attempts"),
+                };
+                (Level::Error, format!("{name}: giving up{after}{}", why()))
             }
             State::Starting | State::Exited => return None,
         })

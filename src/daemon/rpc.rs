@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::orders::{Asker, Order};
+use super::readers::LogDeed;
 use super::roster::Entry;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
@@ -17,6 +18,7 @@ impl Daemon {
             let reply = Reply::error(ErrorCode::Denied, "Only root and the daemon's own user may ask", None);
             return self.answer_conn(conn, &reply, None);
         }
+        self.stop_following(conn);
         let Envelope { id, request } = match request::decode(frame) {
             Ok(envelope) => envelope,
             Err(rejection) => {
@@ -32,6 +34,11 @@ impl Daemon {
             Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
             Request::Reload => self.reload(Some(Asker { conn, id })),
+            Request::Reopen => self.reopen_asked(conn, id.as_ref()),
+            Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
+            Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
+            Request::Tail { name, stream, query } => self.tail(conn, id, &name, stream, query),
+            Request::MainTail(query) => self.main_tail(conn, id, query),
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Settings {
     spec: DaemonSpec,
     /// `-e` outranks the file, also the one a reload reads.
     level_is_fixed: bool,
+    /// The same with `-l`.
+    logfile_is_fixed: bool,
     lock: Option<PidLock>,
     lock_lost: bool,
     log: DaemonLog,
@@ -40,7 +42,10 @@ impl Settings {
         spec.loglevel = options.loglevel.unwrap_or(spec.loglevel);
         let log = DaemonLog::new(clock::monotonic);
         match open(&log, options.nodaemon, &spec, umask).and_then(|()| install(&log, spec.loglevel)) {
-            Ok(()) => Ok(Settings { spec, level_is_fixed: options.loglevel.is_some(), lock, lock_lost: false, log }),
+            Ok(()) => {
+                let (level_is_fixed, logfile_is_fixed) = (options.loglevel.is_some(), options.logfile.is_some());
+                Ok(Settings { spec, level_is_fixed, logfile_is_fixed, lock, lock_lost: false, log })
+            }
             Err(text) => Err((text, lock)),
         }
     }
@@ -48,6 +53,18 @@ impl Settings {
     /// What is in force.
     pub(super) fn spec(&self) -> &DaemonSpec {
         &self.spec
+    }
+
+    /// What a new section changes that only a new start can.
+    pub(super) fn fixed_changes(&self, new: &DaemonSpec) -> Vec<&'static str> {
+        let old = &self.spec;
+        let options = [
+            ("logfile", !self.logfile_is_fixed && old.logfile != new.logfile),
+            ("pidfile", old.pidfile != new.pidfile),
+            ("socket", old.socket != new.socket),
+            ("state_file", old.state_file != new.state_file),
+        ];
+        options.into_iter().filter(|(_, changed)| *changed).map(|(option, _)| option).collect()
     }
 
     /// Whether a pidfile keeps a second daemon away.
@@ -67,11 +84,9 @@ impl Settings {
         self.log.set_limits(limits(&self.spec));
     }
 
-    /// Opens the daemon's own log anew by its name.
-    pub(super) fn reopen_log(&self) {
-        if let Err(error) = self.log.reopen() {
-            log::error!("reopening the daemon's log failed, the old file is kept: {error}");
-        }
+    /// The daemon's own log.
+    pub(super) fn log(&self) -> &DaemonLog {
+        &self.log
     }
 
     /// When the daemon's own log wants to be tried again.

@@ -23,8 +23,8 @@ impl Daemon {
         self.closing = true;
         let timeout = self.settings.spec().shutdown_timeout;
         self.order(None, Order::Shutdown, Command::Shutdown { timeout });
-        for asker in std::mem::take(&mut self.reloads) {
-            self.refuse(asker, ErrorCode::ShuttingDown, "The daemon is shutting down");
+        for ticket in std::mem::take(&mut self.reloads) {
+            self.give_up(ticket, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
     }
 
@@ -37,6 +37,7 @@ impl Daemon {
         self.say_farewell();
         self.close_doors();
         self.close_all();
+        self.close_memory();
         self.notices.withdraw();
         self.settings.release_lock();
         log::info!("Shutdown complete");
@@ -54,6 +55,7 @@ impl Daemon {
             }
             self.mark();
             self.serve();
+            self.wake_followers();
             self.now = clock::monotonic();
             if self.now >= until || (!self.any_unsent() && self.reactor.ready.is_empty()) {
                 return;

@@ -2,7 +2,7 @@
 //!
 //! Waiting here counts as no attempt: the engine hears nothing of a run until its child is there or cannot be.
 
-use super::children::Child;
+use super::children::{Child, Trace};
 use super::streams::Opened;
 use super::{Daemon, notices, source};
 use crate::engine::id::{InstanceId, RunId};
@@ -34,17 +34,29 @@ pub(super) struct Spawner {
     inherited: Inherited,
     /// The daemon's own limit of open files.
     nofile: usize,
+    /// Nobody is made yet: what an earlier daemon left comes first.
+    held: bool,
 }
 
 impl Spawner {
     pub(super) fn new(inherited: Inherited, nofile: usize) -> Spawner {
         let (queue, waiting) = (VecDeque::new(), HashSet::new());
-        Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile }
+        Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile, held: false }
     }
 
-    /// Whether somebody waits who could be served in the next turn.
+    /// Whether somebody waits.
     pub(super) fn has_work(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.held && !self.waiting.is_empty()
+    }
+
+    /// Makes everybody wait, or lets them go.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Whether everybody waits.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// What children inherit.
@@ -92,9 +104,19 @@ impl Daemon {
         }
     }
 
+    /// Whether somebody waits who can be served in the next turn. Where too many execs are under way their verdicts wake
+    /// the daemon.
+    pub(super) fn can_launch(&self) -> bool {
+        self.spawner.has_work() && self.has_room_to_spawn()
+    }
+
     fn may_spawn(&self) -> bool {
+        self.spawner.left_this_turn > 0 && self.has_room_to_spawn()
+    }
+
+    fn has_room_to_spawn(&self) -> bool {
         let unproven = self.children.unproven();
-        self.spawner.left_this_turn > 0 && (unproven == 0 || unproven < self.unproven_limit())
+        !self.spawner.held && (unproven == 0 || unproven < self.unproven_limit())
     }
 
     fn unproven_limit(&self) -> usize {
@@ -118,14 +140,18 @@ impl Daemon {
 
     fn try_spawn(&mut self, run: RunId) -> Result<i32, SpawnError> {
         let (spec, plan) = self.prepare(run.instance)?;
+        if let Some(text) = self.orphans.in_the_way(&spec.name) {
+            return Err(self.in_the_way(run, text));
+        }
         let opened = match self.streams.open(&spec, plan.user(), self.now) {
             Ok(opened) => opened,
             Err(error) => return Err(self.log_refused(run, &error)),
         };
-        match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), None) {
+        let marker = self.memory.next_run(&spec);
+        match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), Some(&marker)) {
             Ok(fresh) => {
                 let pid = fresh.pid;
-                self.take_in(run, fresh, opened);
+                self.take_in(run, fresh, opened, Trace::new(spec, marker));
                 Ok(pid)
             }
             Err(error) => {
@@ -181,10 +207,18 @@ impl Daemon {
         SpawnError { stage: SpawnStage::OpenLog, errno, class: spawn::classify(SpawnStage::OpenLog, errno) }
     }
 
-    fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened) {
+    /// A copy that an earlier daemon left and that nothing can kill: there is no room until it is gone.
+    fn in_the_way(&mut self, run: RunId, text: String) -> SpawnError {
+        if let Some(entry) = self.roster.entry_mut(run.instance) {
+            entry.fault = Some(text);
+        }
+        SpawnError { stage: SpawnStage::Fork, errno: 0, class: FailureClass::Shortage }
+    }
+
+    fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened, trace: Trace) {
         let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
         let (pidfd_raw, verdict_raw) = (pidfd.as_ref().map(AsRawFd::as_raw_fd), verdict.as_raw_fd());
-        let key = self.children.insert(Child::new(run, pid, pidfd, verdict));
+        let key = self.children.insert(Child::new(run, pid, pidfd, verdict, Some(trace)));
         let watched = [(pidfd_raw, Kind::Child), (Some(verdict_raw), Kind::Verdict)];
         for (fd, kind) in watched {
             if let Some(Err(error)) = fd.map(|fd| self.reactor.watch(fd, source(kind, key))) {

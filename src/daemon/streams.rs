@@ -14,10 +14,11 @@ use crate::reactor::output::{OUTPUT_BUDGET, Output, Taker};
 use crate::reactor::ready::{ReadyList, Served};
 use crate::reactor::source::Kind;
 use crate::reactor::{Mark, Reactor};
-use crate::spec::InstanceSpec;
+use crate::spec::{InstanceSpec, LogSpec};
 use crate::sys::fsuid::Owner;
 use crate::sys::log_file::OpenError;
 use crate::sys::user::User;
+use crate::wire::Stream as Which;
 use mio::Interest;
 use mio::unix::pipe::Receiver;
 use std::collections::HashMap;
@@ -25,12 +26,6 @@ use std::os::fd::OwnedFd;
 
 /// Servings of one stream when everything is read at the end, so that a writer who never stops cannot hold the end up.
 const DRAIN_ROUNDS: usize = 64;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Stdout,
-    Stderr,
-}
 
 #[derive(Debug)]
 struct Stream {
@@ -56,6 +51,8 @@ pub(super) struct Streams {
     dropped: HashMap<InstanceId, u64>,
     notices: Vec<Notice>,
     alarm_at: Option<Instant>,
+    /// Sinks of starts that nobody who follows a log was told of yet.
+    moved: Vec<(InstanceId, Which, SinkId)>,
 }
 
 struct IntoSink<'a> {
@@ -81,6 +78,7 @@ impl Streams {
             dropped: HashMap::new(),
             notices: Vec::new(),
             alarm_at: None,
+            moved: Vec::new(),
         }
     }
 
@@ -95,11 +93,7 @@ impl Streams {
 
     /// Opens what a start needs; all of it or nothing.
     pub(super) fn open(&mut self, spec: &InstanceSpec, user: Option<&User>, now: Instant) -> Result<Opened, OpenError> {
-        let owner = user.filter(|user| user.uid != 0).map(|user| Owner {
-            uid: user.uid,
-            gid: user.gid,
-            groups: user.groups.clone(),
-        });
+        let owner = owner_of(user);
         let stdout = self.sinks.open(&spec.stdout, owner.as_ref())?;
         match self.sinks.open(&spec.stderr, owner.as_ref()) {
             Ok(stderr) => Ok(Opened { stdout, stderr }),
@@ -113,7 +107,7 @@ impl Streams {
     /// The start came to nothing.
     pub(super) fn give_back(&mut self, opened: Opened, now: Instant) {
         for sink in [opened.stdout, opened.stderr].into_iter().flatten() {
-            self.notices.extend(self.sinks.release(sink, now));
+            self.release(sink, now);
         }
     }
 
@@ -130,6 +124,7 @@ impl Streams {
             let (Some(sink), Some(pipe)) = (sink, pipe) else { continue };
             let output = Output::new(id, Receiver::from(pipe));
             let key = self.table.insert(Stream { output, which, sink });
+            self.moved.push((id, which, sink));
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
             if let Err(error) = reactor.register(stream.output.reader_mut(), name, Interest::READABLE) {
@@ -149,12 +144,23 @@ impl Streams {
     pub(super) fn set_limits(&mut self, roster: &Roster) {
         for (_, stream) in self.table.iter() {
             let Some(entry) = roster.entry(stream.output.instance) else { continue };
-            let spec = match stream.which {
-                Which::Stdout => &entry.spec.stdout,
-                Which::Stderr => &entry.spec.stderr,
-            };
-            self.sinks.set_limits(stream.sink, Limits::from(spec));
+            self.sinks.set_limits(stream.sink, Limits::from(log_of(&entry.spec, stream.which)));
         }
+    }
+
+    /// All sinks, to read them back.
+    pub(super) fn sinks_mut(&mut self) -> &mut Sinks {
+        &mut self.sinks
+    }
+
+    /// Lets go of a sink that was opened or retained.
+    pub(super) fn release(&mut self, sink: SinkId, now: Instant) {
+        self.notices.extend(self.sinks.release(sink, now));
+    }
+
+    /// The sinks of starts since the last call.
+    pub(super) fn take_moved(&mut self) -> Vec<(InstanceId, Which, SinkId)> {
+        std::mem::take(&mut self.moved)
     }
 
     /// Reads what lies in the pipes, until they are empty, not until their end.
@@ -196,8 +202,7 @@ impl Daemon {
             Some(Served::Closed) => {
                 let Some(mut stream) = self.streams.table.remove(key) else { return };
                 self.reactor.deregister(stream.output.reader_mut());
-                let notice = self.streams.sinks.release(stream.sink, self.now);
-                self.streams.notices.extend(notice);
+                self.streams.release(stream.sink, self.now);
             }
             Some(Served::Dry) | None => {}
         }
@@ -226,12 +231,28 @@ impl Daemon {
         }
     }
 
-    /// SIGUSR2: every log file is opened anew by its name.
-    pub(super) fn reopen_logs(&mut self) {
+    /// Every log file is opened anew by its name; those that fail keep the old file.
+    pub(super) fn reopen_logs(&mut self) -> Vec<OpenError> {
         log::info!("Reopening log files");
-        for error in self.streams.sinks.reopen_all() {
+        let mut failures = self.streams.sinks.reopen_all();
+        failures.extend(self.settings.log().reopen().err());
+        for error in &failures {
             log::error!("reopening failed, the old file is kept: {error}");
         }
-        self.settings.reopen_log();
+        failures
     }
+}
+
+/// Where one stream of an instance goes.
+pub(super) fn log_of(spec: &InstanceSpec, which: Which) -> &LogSpec {
+    match which {
+        Which::Stdout => &spec.stdout,
+        Which::Stderr => &spec.stderr,
+    }
+}
+
+/// On whose behalf the logs of a program are made.
+pub(super) fn owner_of(user: Option<&User>) -> Option<Owner> {
+    let user = user.filter(|user| user.uid != 0)?;
+    Some(Owner { uid: user.uid, gid: user.gid, groups: user.groups.clone() })
 }

@@ -85,6 +85,11 @@ impl DaemonLog {
         }
     }
 
+    /// Does something with the file, if lines go to one. Nothing may be logged meanwhile.
+    pub fn with_file<T>(&self, deed: impl FnOnce(&mut RotatingFile<LogPlace>) -> T) -> Option<T> {
+        self.outputs().file.as_mut().map(deed)
+    }
+
     /// When `on_deadline` wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
         let outputs = self.outputs();

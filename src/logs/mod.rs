@@ -3,6 +3,7 @@
 //! Bytes come in, and what became of them goes out. Reading them from children is the reactor's; the wording of notices the daemon's.
 
 pub mod daemon_log;
+pub mod follow;
 pub mod loss;
 pub mod place;
 pub mod rotating_file;

@@ -10,6 +10,7 @@ use super::place::Place;
 use super::rotation::cut;
 use super::sink::{Notice, Written};
 use crate::engine::time::{Duration, Instant};
+use crate::sys::files::FileIdentity;
 use crate::sys::log_file::{Facts, OpenError};
 use std::io;
 
@@ -38,6 +39,8 @@ pub struct RotatingFile<P: Place> {
     file: P::File,
     /// `None` for a device.
     size: Option<u64>,
+    /// Bytes of the whole log up to the end of the open file, counted from the begin of the file that was opened first.
+    end: u64,
     at_line_end: bool,
     limits: Limits,
     rotation: Rotation,
@@ -45,6 +48,17 @@ pub struct RotatingFile<P: Place> {
     look_at: Instant,
     loss: Loss,
     stuck: Loss,
+}
+
+/// The open file as a part of the whole log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Live {
+    /// Which file it is.
+    pub identity: FileIdentity,
+    /// Where in the log it begins.
+    pub start: u64,
+    /// Where in the log it ends.
+    pub end: u64,
 }
 
 /// How far a rotation has come is read from the names in the folder each time: they cannot be wrong about it, whoever
@@ -79,6 +93,7 @@ impl<P: Place> RotatingFile<P> {
             place,
             file,
             size,
+            end: size.unwrap_or(0),
             // Most likely; if not, a line is torn that was torn before.
             at_line_end: true,
             limits,
@@ -98,6 +113,28 @@ impl<P: Place> RotatingFile<P> {
     /// The file that is open.
     pub fn file(&self) -> &P::File {
         &self.file
+    }
+
+    /// Where the file lives, to read it back.
+    pub fn place_mut(&mut self) -> &mut P {
+        &mut self.place
+    }
+
+    /// When the file is rotated.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Where in the whole log the next byte goes.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The open file as a part of the whole log; `None` for a device, and where nobody can tell.
+    pub fn live(&mut self) -> Option<Live> {
+        let size = self.size?;
+        let facts = self.place.facts(&self.file).ok().flatten()?;
+        Some(Live { identity: facts.identity, start: self.end.saturating_sub(size), end: self.end })
     }
 
     /// Changes the limits from the next write on.
@@ -151,7 +188,31 @@ impl<P: Place> RotatingFile<P> {
     /// Closes the file and opens its path anew; keeps the old one if that fails.
     pub fn reopen(&mut self) -> Result<(), OpenError> {
         let (file, size) = open_sized(&mut self.place)?;
+        let identity = |place: &mut P, file| place.facts(file).ok().flatten().map(|facts| facts.identity);
+        if identity(&mut self.place, &self.file) != identity(&mut self.place, &file) {
+            self.resize(Some(0));
+        }
         self.adopt(file, size);
+        Ok(())
+    }
+
+    /// Rotates now, whatever the size; an empty file stays as it is. What cannot be done now is tried again later.
+    pub fn rotate_now(&mut self, now: Instant) -> Result<(), Cause> {
+        self.look_at = now;
+        self.look(now);
+        if self.size.unwrap_or(0) == 0 || self.go_on(now) {
+            return Ok(());
+        }
+        self.stuck.failing().cloned().map_or(Ok(()), Err)
+    }
+
+    /// Makes the file empty; its backups stay.
+    pub fn clear(&mut self) -> Result<(), Cause> {
+        if self.size.is_some() {
+            self.place.truncate(&mut self.file)?;
+            self.resize(Some(0));
+            self.at_line_end = true;
+        }
         Ok(())
     }
 
@@ -225,7 +286,7 @@ impl<P: Place> RotatingFile<P> {
         match self.place.facts(&self.file) {
             Ok(Some(Facts { links: 0, .. })) => self.replace_gone(now),
             Ok(facts) => {
-                self.size = facts.map(|facts| facts.size);
+                self.resize(facts.map(|facts| facts.size));
                 true
             }
             // If anything is wrong with the file, the write that follows tells.
@@ -245,9 +306,16 @@ impl<P: Place> RotatingFile<P> {
         }
     }
 
+    /// The file has another size than before: it grew, or it was started over and has that much again.
+    fn resize(&mut self, size: Option<u64>) {
+        let (old, new) = (self.size.unwrap_or(0), size.unwrap_or(0));
+        self.end = self.end.saturating_add(if new >= old { new - old } else { new });
+        self.size = size;
+    }
+
     fn adopt(&mut self, file: P::File, size: Option<u64>) {
         self.file = file;
-        self.size = size;
+        self.resize(size);
         self.at_line_end = true;
         self.access = Access::Open;
         self.rotation = Rotation::Idle;
@@ -293,7 +361,7 @@ impl<P: Place> RotatingFile<P> {
     }
 
     fn has_grown(&mut self, piece: &[u8], taken: usize, written: usize) {
-        self.size = self.size.map(|size| size.saturating_add(written as u64));
+        self.resize(self.size.map(|size| size.saturating_add(written as u64)));
         self.at_line_end = piece.get(..taken).is_some_and(|taken| taken.ends_with(b"\n"));
         self.access = Access::Open;
         self.loss.recover();

@@ -101,6 +101,14 @@ impl Sink {
         }
     }
 
+    /// The file behind it, if it is one.
+    pub fn file_mut(&mut self) -> Option<&mut RotatingFile<LogPlace>> {
+        match self {
+            Sink::File(file) => Some(file),
+            Sink::Standard(_) => None,
+        }
+    }
+
     /// Changes when it is rotated, from the next write on.
     pub fn set_limits(&mut self, limits: Limits) {
         match self {

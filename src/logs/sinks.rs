@@ -74,6 +74,22 @@ impl Sinks {
         Ok(Some(id))
     }
 
+    /// The sink that a stream goes to, if it is open already.
+    pub fn find(&self, spec: &LogSpec) -> Option<SinkId> {
+        let LogTarget::File(path) = &spec.target else { return None };
+        self.by_address.get(&Address::Path(path.clone())).copied()
+    }
+
+    /// The file behind a sink, if it is one.
+    pub fn file_mut(&mut self, id: SinkId) -> Option<&mut RotatingFile<LogPlace>> {
+        self.get_mut(id).and_then(Sink::file_mut)
+    }
+
+    /// A place for a file that no sink is open for.
+    pub fn place(&self, path: &Path, owner: Option<&Owner>) -> LogPlace {
+        LogPlace::new(path, owner.cloned(), self.umask)
+    }
+
     /// One more user for a sink that is known.
     pub fn retain(&mut self, id: SinkId) -> bool {
         self.entries.get_mut(&id).map(|entry| entry.users += 1).is_some()

@@ -2,10 +2,11 @@
 
 use super::clock;
 use crate::engine::time::Instant;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt};
 use nix::sys::time::TimeVal;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -39,6 +40,18 @@ pub fn connect(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
         match socket::connect(fd.as_raw_fd(), &address) {
             Ok(()) => return Ok(UnixStream::from(fd)),
             Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Waits until one of these has something to read, or is at its end; which of them.
+pub fn wait_readable(sources: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+    let mut asked: Vec<PollFd<'_>> = sources.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    loop {
+        match nix::poll::poll(&mut asked, PollTimeout::NONE) {
+            Ok(_) => return Ok(asked.iter().map(|fd| fd.any().unwrap_or(true)).collect()),
+            Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -4,6 +4,10 @@
 //! block or make no sense. A link as the last name is followed only where nobody but root and ourselves could have laid it.
 //! When to move files is decided elsewhere.
 
+mod reader;
+
+pub use reader::LogReader;
+
 use super::files::{FileIdentity, FileKind, errno_text};
 use super::folder::{Folder, is_trusted};
 use super::fsuid::Owner;
@@ -208,7 +212,7 @@ impl LogPlace {
         OpenError::Refused { path: self.target.clone(), reason }
     }
 
-    fn open_target(&self) -> Result<Opened, OpenError> {
+    fn open_target(&self) -> Result<Opened<LogFile>, OpenError> {
         let name = self.name()?;
         let folder = self.folder.as_ref().ok_or_else(|| self.failed(Errno::EBADF))?;
         for _ in 0..RACES_MAX {
@@ -228,7 +232,7 @@ impl LogPlace {
         Err(self.failed(Errno::EAGAIN))
     }
 
-    fn judge_link(&self, folder: &Folder, name: &OsStr, link: &FileStat) -> Result<Opened, OpenError> {
+    fn judge_link<F>(&self, folder: &Folder, name: &OsStr, link: &FileStat) -> Result<Opened<F>, OpenError> {
         if !(folder.is_guarded() && is_trusted(link)) {
             return Err(self.refused("is a symbolic link that others could have laid, not a log file"));
         }
@@ -277,8 +281,8 @@ impl LogPlace {
     }
 }
 
-enum Opened {
-    File(LogFile),
+enum Opened<F> {
+    File(F),
     Link(OsString),
 }
 

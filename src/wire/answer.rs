@@ -1,5 +1,6 @@
 //! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
 
+use super::base64;
 use serde::Deserialize;
 
 /// A reply: what is not in it is empty, what is not known is ignored.
@@ -22,6 +23,16 @@ pub struct Answer {
     pub removed: Vec<String>,
     /// Other by a reload.
     pub changed: Vec<String>,
+    /// `stdout`, `stderr` or `log`: what a piece of a log is of.
+    pub stream: Option<String>,
+    /// How `data` is to be read.
+    pub encoding: Option<String>,
+    /// A piece of a log.
+    pub data: Option<String>,
+    /// Bytes that were lost before it.
+    pub missed: u64,
+    /// More was asked for than fits into a frame.
+    pub truncated: bool,
 }
 
 /// One process in a status.
@@ -47,6 +58,22 @@ impl Answer {
         match answer.status.as_str() {
             "ok" | "error" => Ok(answer),
             other => Err(format!("no status in it, but {other:?}")),
+        }
+    }
+
+    /// Reads a frame that follows an answer: a piece of a log, or the error that ends it.
+    pub fn decode_piece(frame: &[u8]) -> Result<Answer, String> {
+        let answer: Answer = serde_json::from_slice(frame).map_err(|error| error.to_string())?;
+        if answer.status.is_empty() && answer.data.is_none() { Err("no data in it".to_owned()) } else { Ok(answer) }
+    }
+
+    /// The piece of a log that is in it, as it was written there.
+    pub fn bytes(&self) -> Result<Vec<u8>, String> {
+        let data = self.data.as_deref().unwrap_or_default();
+        match self.encoding.as_deref() {
+            Some("utf-8") | None => Ok(data.as_bytes().to_vec()),
+            Some("base64") => base64::decode(data).ok_or_else(|| "its base64 is none".to_owned()),
+            Some(other) => Err(format!("data in an encoding that nobody knows: {other:?}")),
         }
     }
 

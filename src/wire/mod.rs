@@ -4,6 +4,8 @@
 //! code, never a panic, and never more memory or time than a small multiple of one frame.
 
 pub mod answer;
+pub mod base64;
+pub mod chunk;
 pub mod frame;
 mod json;
 pub mod notice;
@@ -12,6 +14,7 @@ pub mod request;
 pub mod text;
 
 pub use answer::{Answer, Row};
+pub use chunk::Chunk;
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
-pub use request::{Envelope, Id, Rejection, Request, StatusQuery, decode};
+pub use request::{Envelope, Id, Rejection, Request, StatusQuery, Stream, TailQuery, decode};

@@ -280,7 +280,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Appends one frame, or nothing when its body would be too long.
-fn framed(written: &Written<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn framed(written: &impl Serialize, out: &mut Vec<u8>) -> io::Result<()> {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     let body = start + 4;

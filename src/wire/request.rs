@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 /// The longest id, as JSON text, that is carried back.
 const MAX_ID: usize = 200;
 
-const FIELDS: &[&str] = &["id", "command", "name", "force", "names", "offset", "limit", "verbose"];
+const FIELDS: &[&str] =
+    &["id", "command", "name", "force", "names", "offset", "limit", "verbose", "stream", "bytes", "lines", "follow"];
 
 /// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
 #[derive(Debug, Clone)]
@@ -80,6 +81,65 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// Open all log files anew.
+    Reopen,
+    /// Rotate the logs of a process.
+    Rotate {
+        /// Which.
+        name: String,
+    },
+    /// Empty the logs of a process.
+    ClearLog {
+        /// Which.
+        name: String,
+    },
+    /// Show the end of a log of a process.
+    Tail {
+        /// Which.
+        name: String,
+        /// Which log.
+        stream: Stream,
+        /// How much.
+        query: TailQuery,
+    },
+    /// Show the end of the daemon's own log.
+    MainTail(TailQuery),
+}
+
+/// One of the two streams of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stream {
+    /// Descriptor 1.
+    #[default]
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+impl Stream {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
+    }
+
+    /// The stream of a word.
+    pub fn from_name(name: &str) -> Option<Stream> {
+        [Stream::Stdout, Stream::Stderr].into_iter().find(|stream| stream.name() == name)
+    }
+}
+
+/// How much of the end of a log is wanted; by default ten lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TailQuery {
+    /// At most so many bytes.
+    pub bytes: Option<u64>,
+    /// At most so many lines.
+    pub lines: Option<u64>,
+    /// And everything that comes after it.
+    pub follow: bool,
 }
 
 /// Which rows of the status are wanted; by default all.
@@ -185,12 +245,37 @@ impl Found<'_> {
             "startgroup" => Request::StartGroup { name: self.name()? },
             "stopgroup" => Request::StopGroup { name: self.name()? },
             "reload" => Request::Reload,
+            "reopen" => Request::Reopen,
+            "rotate" => Request::Rotate { name: self.name()? },
+            "clearlog" => Request::ClearLog { name: self.name()? },
+            "tail" => Request::Tail { name: self.name()?, stream: self.stream()?, query: self.tail_query()? },
+            "maintail" => Request::MainTail(self.tail_query()?),
             other => return Err(unknown(&text::echoed(other))),
         })
     }
 
+    fn count(&self, field: &str) -> Result<Option<u64>, Refusal> {
+        self.value(field, "a whole number from 0 on")
+    }
+
+    fn stream(&self) -> Result<Stream, Refusal> {
+        let wrong = || (ErrorCode::InvalidRequest, "\"stream\" must be \"stdout\" or \"stderr\"".to_owned());
+        match self.value::<String>("stream", "a string")? {
+            Some(name) => Stream::from_name(&name).ok_or_else(wrong),
+            None => Ok(Stream::default()),
+        }
+    }
+
+    fn tail_query(&self) -> Result<TailQuery, Refusal> {
+        Ok(TailQuery {
+            bytes: self.count("bytes")?,
+            lines: self.count("lines")?,
+            follow: self.value("follow", "true or false")?.unwrap_or_default(),
+        })
+    }
+
     fn query(&self) -> Result<StatusQuery, Refusal> {
-        let count = |field| self.value::<u64>(field, "a whole number from 0 on").map(|n| n.map(saturate));
+        let count = |field| self.count(field).map(|n| n.map(saturate));
         Ok(StatusQuery {
             names: self.value("names", "a list of strings")?,
             offset: count("offset")?.unwrap_or_default(),
@@ -220,6 +305,14 @@ struct Spoken<'a> {
     limit: Option<usize>,
     #[serde(skip_serializing_if = "is_default")]
     verbose: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<u64>,
+    #[serde(skip_serializing_if = "is_default")]
+    follow: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -237,6 +330,11 @@ impl Request {
             Request::StartGroup { .. } => "startgroup",
             Request::StopGroup { .. } => "stopgroup",
             Request::Reload => "reload",
+            Request::Reopen => "reopen",
+            Request::Rotate { .. } => "rotate",
+            Request::ClearLog { .. } => "clearlog",
+            Request::Tail { .. } => "tail",
+            Request::MainTail(_) => "maintail",
         }
     }
 
@@ -255,8 +353,17 @@ impl Request {
             Request::Start { name }
             | Request::Stop { name }
             | Request::StartGroup { name }
-            | Request::StopGroup { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload => plain,
+            | Request::StopGroup { name }
+            | Request::Rotate { name }
+            | Request::ClearLog { name } => Spoken { name: Some(name), ..plain },
+            Request::Reload | Request::Reopen => plain,
+            Request::Tail { name, stream, query } => {
+                let TailQuery { bytes, lines, follow } = *query;
+                Spoken { name: Some(name), stream: Some(stream.name()), bytes, lines, follow, ..plain }
+            }
+            Request::MainTail(TailQuery { bytes, lines, follow }) => {
+                Spoken { bytes: *bytes, lines: *lines, follow: *follow, ..plain }
+            }
         };
         serde_json::to_vec(&spoken).expect("strings, numbers and booleans always serialise into memory")
     }
@@ -287,6 +394,21 @@ mod tests {
             (r#"{"command":"startgroup","name":"web:00"}"#, Request::StartGroup { name: name() }),
             (r#"{"command":"stopgroup","name":"web:00"}"#, Request::StopGroup { name: name() }),
             (r#"{"command":"reload"}"#, Request::Reload),
+            (r#"{"command":"reopen"}"#, Request::Reopen),
+            (r#"{"command":"rotate","name":"web:00"}"#, Request::Rotate { name: name() }),
+            (r#"{"command":"clearlog","name":"web:00"}"#, Request::ClearLog { name: name() }),
+            (
+                r#"{"command":"tail","name":"web:00","stream":"stderr","lines":5,"follow":true}"#,
+                Request::Tail {
+                    name: name(),
+                    stream: Stream::Stderr,
+                    query: TailQuery { bytes: None, lines: Some(5), follow: true },
+                },
+            ),
+            (
+                r#"{"command":"maintail","bytes":1600}"#,
+                Request::MainTail(TailQuery { bytes: Some(1600), ..TailQuery::default() }),
+            ),
         ] {
             assert_eq!(ok(body), request);
             let again = String::from_utf8(request.encode()).unwrap();
@@ -355,6 +477,9 @@ mod tests {
             (br#"{"command":"status","offset":-1}"#, "INVALID_REQUEST", "\"offset\" must be a whole number"),
             (br#"{"command":"status","limit":1.5}"#, "INVALID_REQUEST", "\"limit\" must be a whole number"),
             (br#"{"command":"status","verbose":"yes"}"#, "INVALID_REQUEST", "\"verbose\" must be true or false"),
+            (br#"{"command":"tail","stream":"log"}"#, "INVALID_REQUEST", "\"stream\" must be \"stdout\" or \"stderr\""),
+            (br#"{"command":"tail","lines":-1}"#, "INVALID_REQUEST", "\"lines\" must be a whole number"),
+            (br#"{"command":"maintail","follow":1}"#, "INVALID_REQUEST", "\"follow\" must be true or false"),
             (br#"{"id":[],"command":"reload"}"#, "INVALID_REQUEST", "\"id\" must be a string or a number"),
             (br#"{"id":true,"command":"reload"}"#, "INVALID_REQUEST", "\"id\" must be a string or a number"),
             (long.as_bytes(), "INVALID_REQUEST", "\"id\" must be at most 200 bytes of JSON"),

@@ -17,3 +17,4 @@ mod s09_io;
 mod s10_environment;
 mod s11_scale;
 mod s12_clock;
+mod s12_review;

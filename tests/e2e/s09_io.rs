@@ -150,14 +150,17 @@ fn an_idle_daemon_does_nothing() {
         "[program:a]\ncommand = {actor} --say x\nstdout_logfile = {dir}/o\nnumprocs = 20\nstartsecs = 0\n",
     );
     d.wait_all("RUNNING");
-    let before = switches(d.pid());
-    assert!(wait_for(Duration::from_secs(2), || (!process::alive(d.pid())).then_some(())).is_none());
-    let woken = switches(d.pid()) - before;
-    assert!(woken <= 2, "it woke {woken} times in two seconds");
+    d.wait("all that is said is written", || (d.home.read("o").len() == 40).then_some(()));
+    // In the first span the leaving of the last client may still be on its way.
+    let woken: Vec<u64> = (0..3).map(|_| switches_in_two_seconds(d.pid())).collect();
+    assert!(woken.contains(&0), "it woke {woken:?} times in spans of two seconds");
 }
 
-fn switches(pid: i32) -> u64 {
-    process::status(pid, "voluntary_ctxt_switches").parse().unwrap()
+fn switches_in_two_seconds(pid: i32) -> u64 {
+    let count = || process::status(pid, "voluntary_ctxt_switches").parse::<u64>().unwrap();
+    let before = count();
+    assert!(wait_for(Duration::from_secs(2), || (!process::alive(pid)).then_some(())).is_none());
+    count() - before
 }
 
 fn set_descriptor_limit(pid: i32, limit: &str) {
@@ -205,14 +208,18 @@ fn row_43_a_spawn_without_descriptors_backs_off() {
         "[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\nstartretries = 0\nstdout_logfile = {dir}/o\n",
     );
     let (_, hard) = process::limit(d.pid(), "Max open files");
-    let mut client = d.client();
-    client.ask(&json!({"command": "status"})).unwrap();
+    let (mut client, mut watcher) = (d.client(), d.client());
+    let status = json!({"command": "status"});
+    client.ask(&status).unwrap();
+    watcher.ask(&status).unwrap();
     let next = process::descriptors(d.pid()).keys().next_back().unwrap() + 1;
     set_descriptor_limit(d.pid(), &format!("{next}:{hard}"));
     client.send(&json!({"command": "start", "name": "a"})).unwrap();
-    let mut watcher = d.client();
-    let _ = watcher.send(&json!({"command": "status"}));
-    wait_for(Duration::from_millis(1500), || None::<()>);
+    let given_up = wait_for(Duration::from_millis(1500), || {
+        let reply = watcher.ask(&status).unwrap();
+        Some(reply).filter(|reply| ["FATAL", "RUNNING"].iter().any(|state| reply["processes"][0]["state"] == *state))
+    });
+    assert!(given_up.is_none(), "{given_up:?}");
     set_descriptor_limit(d.pid(), &format!("{hard}:{hard}"));
     let reply = client.receive().unwrap();
     assert_ne!(reply["message"], "a failed to start (state: FATAL)", "{reply}");

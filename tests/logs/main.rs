@@ -4,6 +4,7 @@
 mod daemon_log;
 mod fake;
 mod files;
+mod follow;
 mod model;
 mod safety;
 mod scene;

@@ -30,14 +30,14 @@ impl<P: Place> RotatingFile<P> {
     fn was_truncated(&mut self) -> bool {
         match (self.place.facts(&self.file), self.size) {
             (Ok(Some(facts)), Some(size)) => {
-                self.size = Some(facts.size);
+                self.resize(Some(facts.size));
                 facts.size < size
             }
             _ => false,
         }
     }
 
-    fn go_on(&mut self, now: Instant) -> bool {
+    pub(super) fn go_on(&mut self, now: Instant) -> bool {
         let result = self.take_steps();
         self.place.leave();
         match result {
@@ -101,13 +101,13 @@ impl<P: Place> RotatingFile<P> {
 
     fn create(&mut self) -> Result<Finding, Cause> {
         self.file = self.place.create()?;
-        self.size = Some(0);
+        self.resize(Some(0));
         Ok(Finding::Done)
     }
 
     fn truncate(&mut self) -> Result<Finding, Cause> {
         self.place.truncate(&mut self.file)?;
-        self.size = Some(0);
+        self.resize(Some(0));
         Ok(Finding::Done)
     }
 }

@@ -1,0 +1,208 @@
+//! Logs on the screen: the end of one, raw as it is, or of several, line by line with the name before each.
+
+use super::args::Reading;
+use super::{ExitCode, complaint, render};
+use crate::client::{Client, Feed};
+use crate::sys::connect;
+use crate::wire::Answer;
+use crate::wire::text::shown;
+use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::os::fd::AsFd;
+
+/// A longer line is shown in parts.
+const LINE_MAX: usize = 64 * 1024;
+
+/// Colours that are readable on dark and on light.
+const COLOURS: [&str; 6] = ["\x1b[36m", "\x1b[33m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[31m"];
+const PLAIN: &str = "\x1b[0m";
+
+/// One log and what there is to say before its lines.
+struct Shown {
+    name: String,
+    feed: Option<Feed>,
+    /// `None`: it is the only one, and raw.
+    prefix: Option<String>,
+    /// The begin of a line whose end has not come.
+    line: Vec<u8>,
+}
+
+/// Shows what is asked for, until it is shown, or until Ctrl-C.
+pub fn show(reading: &Reading) -> ExitCode {
+    match Screen::new(reading).run(reading) {
+        Ok(code) => code,
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
+        Err(error) => {
+            complain(&format!("Cannot write: {error}"));
+            ExitCode::Failed
+        }
+    }
+}
+
+struct Screen {
+    out: StdoutLock<'static>,
+    logs: Vec<Shown>,
+    code: ExitCode,
+}
+
+impl Screen {
+    fn new(reading: &Reading) -> Screen {
+        let out = io::stdout().lock();
+        let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let names: Vec<String> = reading.logs.iter().map(|(name, _)| shown(name)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let several = names.len() > 1;
+        let logs = names.into_iter().enumerate().map(|(number, name)| {
+            let prefix = several.then(|| prefix(&name, width, number, coloured));
+            Shown { name, feed: None, prefix, line: Vec::new() }
+        });
+        Screen { logs: logs.collect(), out, code: ExitCode::Done }
+    }
+
+    fn run(&mut self, reading: &Reading) -> io::Result<ExitCode> {
+        let client = Client::new(&reading.socket, reading.timeout);
+        for (log, (_, request)) in self.logs.iter_mut().zip(&reading.logs) {
+            match client.open(request) {
+                Ok((answer, feed)) if answer.is_ok() => {
+                    log.print(&answer, &mut self.out)?;
+                    log.feed = Some(feed).filter(|_| reading.follow);
+                }
+                Ok((answer, _)) => self.code = fail(&complaint(&answer)),
+                Err(error) => self.code = fail(&render::message(&error.to_string())),
+            }
+        }
+        self.out.flush()?;
+        while self.logs.iter().any(|log| log.feed.is_some()) {
+            self.wait_and_print()?;
+        }
+        for log in &mut self.logs {
+            log.finish(&mut self.out)?;
+        }
+        self.out.flush()?;
+        Ok(self.code)
+    }
+
+    fn wait_and_print(&mut self) -> io::Result<()> {
+        let open: Vec<&Feed> = self.logs.iter().filter_map(|log| log.feed.as_ref()).collect();
+        connect::wait_readable(&open.iter().map(|feed| feed.as_fd()).collect::<Vec<_>>())?;
+        for log in &mut self.logs {
+            match log.feed.as_mut().map(Feed::pull) {
+                None | Some(Ok(None)) => {}
+                Some(Ok(Some(answer))) => log.print(&answer, &mut self.out)?,
+                Some(Err(error)) => {
+                    log.feed = None;
+                    self.code = fail(&render::message(&error.to_string()));
+                }
+            }
+        }
+        self.out.flush()
+    }
+}
+
+impl Shown {
+    fn print(&mut self, answer: &Answer, out: &mut impl Write) -> io::Result<()> {
+        if answer.missed > 0 {
+            complain(&format!("{}: {} bytes were missed", self.name, answer.missed));
+        }
+        if answer.truncated {
+            complain(&format!("{}: more was asked for than is shown at once", self.name));
+        }
+        let bytes = match answer.bytes() {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                complain(&format!("{}: not shown: {why}", self.name));
+                return Ok(());
+            }
+        };
+        let Some(prefix) = &self.prefix else { return out.write_all(&bytes) };
+        self.line.extend_from_slice(&bytes);
+        let mut rest = self.line.as_slice();
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n').or(rest.get(LINE_MAX).map(|_| LINE_MAX - 1)) {
+            let (line, after) = rest.split_at(end + 1);
+            print_line(prefix, line, out)?;
+            rest = after;
+        }
+        self.line = rest.to_vec();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut impl Write) -> io::Result<()> {
+        match &self.prefix {
+            Some(prefix) if !self.line.is_empty() => print_line(prefix, &std::mem::take(&mut self.line), out),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn print_line(prefix: &str, line: &[u8], out: &mut impl Write) -> io::Result<()> {
+    let body = line.strip_suffix(b"\n").unwrap_or(line);
+    out.write_all(prefix.as_bytes())?;
+    out.write_all(body)?;
+    out.write_all(b"\n")
+}
+
+fn prefix(name: &str, width: usize, number: usize, coloured: bool) -> String {
+    let text = format!("{name:<width$} | ");
+    match COLOURS.get(number % COLOURS.len()) {
+        Some(colour) if coloured => format!("{colour}{text}{PLAIN}"),
+        _ => text,
+    }
+}
+
+fn fail(text: &str) -> ExitCode {
+    complain(text.trim_end());
+    ExitCode::Failed
+}
+
+/// Where stderr is gone nobody is left to be told.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(prefix: Option<&str>) -> Shown {
+        Shown { name: "a".to_owned(), feed: None, prefix: prefix.map(str::to_owned), line: Vec::new() }
+    }
+
+    fn piece(text: &str) -> Answer {
+        Answer { data: Some(text.to_owned()), ..Answer::default() }
+    }
+
+    #[test]
+    fn one_log_is_raw() {
+        let (mut log, mut out) = (log(None), Vec::new());
+        for text in ["\x1b[31mre", "d\n", "no end"] {
+            log.print(&piece(text), &mut out).unwrap();
+        }
+        log.finish(&mut out).unwrap();
+        assert_eq!(out, b"\x1b[31mred\nno end");
+    }
+
+    #[test]
+    fn lines_of_several_are_whole() {
+        let (mut log, mut out) = (log(Some("a | ")), Vec::new());
+        for text in ["on", "e\n\ntw", "o"] {
+            log.print(&piece(text), &mut out).unwrap();
+        }
+        assert_eq!(out, b"a | one\na | \n");
+        log.finish(&mut out).unwrap();
+        assert_eq!(out, b"a | one\na | \na | two\n");
+    }
+
+    #[test]
+    fn a_line_without_end_is_shown_in_parts() {
+        let (mut log, mut out) = (log(Some("> ")), Vec::new());
+        log.print(&piece(&"x".repeat(2 * LINE_MAX + 1)), &mut out).unwrap();
+        assert!(log.line.len() <= LINE_MAX);
+        assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 2);
+    }
+
+    #[test]
+    fn prefixes_are_of_one_width_and_coloured_where_that_is_wanted() {
+        assert_eq!(prefix("a", 3, 0, false), "a   | ");
+        assert_eq!(prefix("abc", 3, 7, true), "\x1b[33mabc | \x1b[0m");
+    }
+}

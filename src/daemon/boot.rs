@@ -23,12 +23,15 @@ use crate::spec::Config;
 use crate::sys::daemonize::{self, Readiness, Side};
 use crate::sys::lock::PidLock;
 use crate::sys::signals::Signals;
-use crate::sys::spawn::Inherited;
+use crate::sys::spawn::{self, Inherited};
 use crate::sys::{clock, guard, limits, socket, user};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+
+/// With so many instances the table of descriptors is so long that copying it is felt at each spawn.
+const MANY_INSTANCES: usize = 100;
 
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
@@ -82,6 +85,12 @@ fn run(options: &Options) -> i32 {
         Ok(config) => config,
         Err(problems) => return refuse(&vet::render(&problems, &options.configuration), USAGE),
     };
+    // While the low numbers are still free. A few programs never make so long a table that its copies are felt.
+    if config.instances.len() >= MANY_INSTANCES
+        && let Err(error) = spawn::reserve_places()
+    {
+        return refuse(&format!("supervice: reserving descriptors failed: {error}"), FAILED);
+    }
     if options.nodaemon {
         return match bear(options, &config, inherited) {
             Ok(mut daemon) => daemon.live(&config),
@@ -166,7 +175,7 @@ fn assemble(
     inherited: Inherited,
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
-    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX);
+    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
     let mut daemon = Daemon {
         now,
         reactor: Reactor::new()?,

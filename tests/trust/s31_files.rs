@@ -59,9 +59,12 @@ fn trace(path: &Path) -> Trace {
     }
 }
 
-fn attacks() -> Vec<(&'static str, fn(&Path, &Path))> {
+/// What, and how it is laid: (victim, place).
+type Attack = (&'static str, fn(&Path, &Path));
+
+fn attacks() -> Vec<Attack> {
     vec![
-        ("a regular file", |victim, place| drop(fs::copy(victim, place).unwrap())),
+        ("a regular file", |victim, place| assert!(fs::copy(victim, place).is_ok())),
         ("a link", |victim, place| symlink(victim, place).unwrap()),
         ("a hard link", |victim, place| fs::hard_link(victim, place).unwrap()),
         ("a dangling link", |victim, place| symlink(victim.with_file_name("nowhere"), place).unwrap()),
@@ -177,7 +180,8 @@ fn row_52_a_replaced_pidfile_is_told_and_never_made_again() {
 fn row_62_files_that_are_no_configuration() {
     let latin = b"[program:caf\xe9]\ncommand = true\n".to_vec();
     let with_nul = b"[program:a]\ncommand = tr\0ue\n".to_vec();
-    let arms: [(&str, Box<dyn Fn(&Path)>); 4] = [
+    type Arm = (&'static str, Box<dyn Fn(&Path)>);
+    let arms: [Arm; 4] = [
         ("a folder", Box::new(|path| fs::create_dir(path).unwrap())),
         ("100 MB", Box::new(|path| fs::File::create(path).unwrap().set_len(100 << 20).unwrap())),
         ("a NUL", Box::new(move |path| fs::write(path, &with_nul).unwrap())),

@@ -146,8 +146,11 @@ impl Daemon {
     }
 
     fn on_letter(&mut self, letter: Letter, buffer: &[u8]) {
-        let Some(key) = self.speaker(letter.sender) else {
-            return self.refuse_letter(&format!("process {} is no member of a program", letter.sender));
+        let Some(group) = notify::group_of(letter.sender) else {
+            return self.refuse_letter(&format!("process {} was gone before it was heard", letter.sender));
+        };
+        let Some(key) = self.speaker(group) else {
+            return self.refuse_letter(&format!("process {} is no member of a program that speaks", letter.sender));
         };
         if letter.is_cut {
             return self.refuse_letter(&format!("process {} sent more than {MAX_NOTICE} bytes", letter.sender));
@@ -159,9 +162,8 @@ impl Daemon {
         }
     }
 
-    /// The child whose process group the sender belongs to, if that was given the address.
-    fn speaker(&self, sender: i32) -> Option<Key> {
-        let group = notify::group_of(sender).filter(|_| sender > 0)?;
+    /// The child that leads this process group, if it was given the address.
+    fn speaker(&self, group: i32) -> Option<Key> {
         let key = self.children.of_pid(group)?;
         let entry = self.roster.entry(self.children.get(key)?.run.instance)?;
         speaks(&entry.spec).then_some(key)

@@ -7,6 +7,9 @@ use super::outbox::{Outbox, Waiter};
 use super::policy::{HealthPolicy, PACE, probe_offset};
 use super::time::{Duration, Instant};
 
+/// How long a program that runs has until it is asked for the first time whether it is ready.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
 /// What is known of the health of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -76,11 +79,10 @@ impl Health {
         health
     }
 
-    /// Before RUNNING: the first question comes at once, and the next ones at a quick pace, until a check passes.
+    /// Before RUNNING: the first question comes soon, and the next ones at a quick pace, until a check passes.
     pub(super) fn begin_awaited(run: RunId, out: &mut Outbox) -> Health {
         let mut health = Health::unasked(Verdict::Awaited);
-        // As a deadline: a death in the same breath comes first, and the dead are not asked.
-        health.wait(Duration::ZERO, run, out);
+        health.wait(FIRST_LOOK, run, out);
         health
     }
 
@@ -212,7 +214,10 @@ impl Health {
         match self.probing {
             Probing::InFlight { .. } => {}
             Probing::Off => self.wait_first(policy, run, out),
-            Probing::Waiting { .. } if self.asked == 0 => self.wait_first(policy, run, out),
+            // A start that waits to be asked has no start period to sit out.
+            Probing::Waiting { .. } if self.asked == 0 && self.verdict != Verdict::Awaited => {
+                self.wait_first(policy, run, out);
+            }
             Probing::Waiting { .. } => self.wait_next(policy, run, out),
         }
     }

@@ -101,6 +101,9 @@ impl AsRawFd for NotifySocket {
 
 /// The process group of a process that is there, be it a zombie.
 pub fn group_of(pid: Pid) -> Option<Pid> {
+    if pid <= 0 {
+        return None;
+    }
     nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 

@@ -165,7 +165,7 @@ impl Book {
             (Readiness::Notified, _) => life.ready_by = ready_by,
             (Readiness::Checked, Some(_)) => {
                 life.ready_by = ready_by;
-                life.wait(Duration::ZERO, desk.now);
+                life.wait(Duration::from_millis(100), desk.now);
             }
         }
     }

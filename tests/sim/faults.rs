@@ -333,12 +333,12 @@ pub const FAULTS: &[Fault] = &[
     fault(
         "those that died with their verdict are asked",
         "health.rs",
-        "health.wait(Duration::ZERO, run, out);",
+        "health.wait(FIRST_LOOK, run, out);",
         "if ON {
             let probe = ProbeId { run, serial: 1 };
             out.put(Effect::StartProbe { probe });
         }
-        health.wait(Duration::ZERO, run, out);",
+        health.wait(FIRST_LOOK, run, out);",
     ),
     fault(
         "a ping is not heard",

@@ -7,7 +7,8 @@ use super::roster::Entry;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
 use crate::wire::reply::{ErrorCode, ProcessRow, Reply, RowDetail};
-use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
+use crate::wire::request::{self, Envelope, Id, Request, StatusQuery, Verb};
+use crate::wire::text;
 
 impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
@@ -29,6 +30,7 @@ impl Daemon {
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),
             Request::Stop { name } => self.order_one(conn, id, name, Verb::Stop),
             Request::Restart { name, force } => self.order_one(conn, id, name, Verb::Restart { force }),
+            Request::Many { verb, names } => self.order_many(conn, id, verb, &names),
             Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
             Request::Reload => self.reload(Some(Asker { conn, id })),
@@ -81,21 +83,24 @@ impl Daemon {
     fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
         let offset = query.offset;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let rows: Option<Vec<ProcessRow>> = match &query.names {
+        let reply = match &query.names {
             Some(names) => {
-                let known = names.iter().skip(offset).take(limit).map(|name| self.roster.by_name(name));
-                known.map(|found| found.and_then(|instance| self.row(instance, query.verbose))).collect()
+                let Some(found) = self.meant(conn, id, names) else { return };
+                if found.unknown.is_empty() {
+                    self.rows(found.members.iter().skip(offset).take(limit), query.verbose)
+                } else {
+                    let unknown: Vec<String> = found.unknown.iter().map(|name| text::echoed(name)).collect();
+                    let reason = format!("nobody is called {}", unknown.join(", "));
+                    Reply::error(ErrorCode::NotFound, "Process not found", Some(reason))
+                }
             }
-            None => {
-                let page = self.roster.in_order().iter().skip(offset).take(limit);
-                Some(page.filter_map(|&instance| self.row(instance, query.verbose)).collect())
-            }
-        };
-        let reply = match rows {
-            Some(rows) => Reply::status(rows),
-            None => Reply::error(ErrorCode::NotFound, "Process not found", None),
+            None => self.rows(self.roster.in_order().iter().skip(offset).take(limit), query.verbose),
         };
         self.answer_conn(conn, &reply, id);
+    }
+
+    fn rows<'a>(&self, instances: impl Iterator<Item = &'a InstanceId>, verbose: bool) -> Reply {
+        Reply::status(instances.filter_map(|&instance| self.row(instance, verbose)).collect())
     }
 
     fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow> {
@@ -137,11 +142,4 @@ impl Daemon {
         }
         detail
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verb {
-    Start,
-    Stop,
-    Restart { force: bool },
 }

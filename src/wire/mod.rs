@@ -10,10 +10,12 @@ pub mod frame;
 mod json;
 pub mod reply;
 pub mod request;
+mod spoken;
 pub mod text;
+pub mod told;
 
-pub use answer::{Answer, Row};
+pub use answer::{Answer, Row, Verdict};
 pub use chunk::Chunk;
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
-pub use reply::{ErrorCode, ProcessRow, Reply, RowDetail};
-pub use request::{Envelope, Id, Rejection, Request, StatusQuery, Stream, TailQuery, decode};
+pub use reply::{ErrorCode, ProcessRow, Reply, RowDetail, Told};
+pub use request::{Envelope, Id, Rejection, Request, StatusQuery, Stream, TailQuery, Verb, decode};

@@ -151,6 +151,54 @@ pub enum Reply {
     },
     /// The state of things.
     Status(Vec<ProcessRow>),
+    /// What became of an order to several.
+    Results {
+        /// `None`: all is as ordered.
+        code: Option<ErrorCode>,
+        /// For people.
+        message: String,
+        /// Each of them.
+        results: Vec<Told>,
+    },
+}
+
+/// What became of one of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    name: String,
+    status: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Told {
+    /// It was done.
+    pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Told {
+        Told { name: name.into(), status: "ok", message: message.into(), code: None, reason: None }
+    }
+
+    /// It was not.
+    pub fn error(name: impl Into<String>, code: ErrorCode, message: impl Into<String>, reason: Option<String>) -> Told {
+        Told { name: name.into(), status: "error", message: message.into(), code: Some(code.name()), reason }
+    }
+
+    /// Whether it was done.
+    pub fn is_ok(&self) -> bool {
+        self.code.is_none()
+    }
+
+    /// Whether nobody bears the name.
+    pub fn is_unknown(&self) -> bool {
+        self.code == Some(ErrorCode::NotFound.name())
+    }
+
+    /// Whom it is about.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The keys in the order in which they are written.
@@ -171,6 +219,8 @@ struct Written<'a> {
     removed: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<&'a [Told]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
@@ -230,6 +280,14 @@ impl Reply {
                 ..Written::default()
             },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
+            Reply::Results { code, message, results } => Written {
+                status: if code.is_none() { "ok" } else { "error" },
+                message: Some(message.into()),
+                code: code.map(ErrorCode::name),
+                results: Some(results),
+                id,
+                ..Written::default()
+            },
         }
     }
 
@@ -238,6 +296,8 @@ impl Reply {
         match self {
             Reply::Ok { message } => Reply::ok(cut(message)),
             Reply::Error { code, message, reason } => Reply::error(*code, cut(message), reason.as_deref().map(cut)),
+            Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
+            Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
             Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")

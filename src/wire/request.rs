@@ -5,7 +5,6 @@
 use super::json::{self, Fields, JsonError};
 use super::reply::{ErrorCode, Reply};
 use super::text;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -69,6 +68,13 @@ pub enum Request {
         /// With SIGKILL.
         force: bool,
     },
+    /// The same of several, by names and patterns.
+    Many {
+        /// What to do.
+        verb: Verb,
+        /// Names, globs, `group:NAME` or `all`.
+        names: Vec<String>,
+    },
     /// Start all of a group.
     StartGroup {
         /// Which.
@@ -104,6 +110,40 @@ pub enum Request {
     },
     /// Show the end of the daemon's own log.
     MainTail(TailQuery),
+}
+
+/// What can be ordered of several processes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `start`.
+    Start,
+    /// `stop`.
+    Stop,
+    /// `restart`.
+    Restart {
+        /// With SIGKILL.
+        force: bool,
+    },
+}
+
+impl Verb {
+    /// The command for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Restart { .. } => "restart",
+        }
+    }
+
+    /// The request to do it to one.
+    pub fn of_one(self, name: String) -> Request {
+        match self {
+            Verb::Start => Request::Start { name },
+            Verb::Stop => Request::Stop { name },
+            Verb::Restart { force } => Request::Restart { name, force },
+        }
+    }
 }
 
 /// One of the two streams of a process.
@@ -230,17 +270,28 @@ impl Found<'_> {
         self.value("name", "a string").map(Option::unwrap_or_default)
     }
 
+    fn names(&self) -> Result<Option<Vec<String>>, Refusal> {
+        self.value("names", "a list of strings")
+    }
+
+    fn order(&self, verb: Verb) -> Result<Request, Refusal> {
+        match self.names()? {
+            Some(names) => Ok(Request::Many { verb, names }),
+            None => Ok(verb.of_one(self.name()?)),
+        }
+    }
+
     fn request(&self) -> Result<Request, Refusal> {
         let unknown = |what: &str| (ErrorCode::UnknownCommand, format!("Unknown command: {what}"));
         let raw = self.raw("command").ok_or_else(|| unknown("(none is given)"))?;
         let command: String = serde_json::from_str(raw).map_err(|_| unknown("(it must be a string)"))?;
         Ok(match command.as_str() {
             "status" => Request::Status(self.query()?),
-            "start" => Request::Start { name: self.name()? },
-            "stop" => Request::Stop { name: self.name()? },
+            "start" => self.order(Verb::Start)?,
+            "stop" => self.order(Verb::Stop)?,
             "restart" => {
                 let force = self.value("force", "true or false")?.unwrap_or_default();
-                Request::Restart { name: self.name()?, force }
+                self.order(Verb::Restart { force })?
             }
             "startgroup" => Request::StartGroup { name: self.name()? },
             "stopgroup" => Request::StopGroup { name: self.name()? },
@@ -277,7 +328,7 @@ impl Found<'_> {
     fn query(&self) -> Result<StatusQuery, Refusal> {
         let count = |field| self.count(field).map(|n| n.map(saturate));
         Ok(StatusQuery {
-            names: self.value("names", "a list of strings")?,
+            names: self.names()?,
             offset: count("offset")?.unwrap_or_default(),
             limit: count("limit")?,
             verbose: self.value("verbose", "true or false")?.unwrap_or_default(),
@@ -287,86 +338,6 @@ impl Found<'_> {
 
 fn saturate(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-/// A request as Python's client words it: further keys only where they say something.
-#[derive(Serialize, Default)]
-struct Spoken<'a> {
-    command: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    force: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    names: Option<&'a [String]>,
-    #[serde(skip_serializing_if = "is_default")]
-    offset: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<usize>,
-    #[serde(skip_serializing_if = "is_default")]
-    verbose: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lines: Option<u64>,
-    #[serde(skip_serializing_if = "is_default")]
-    follow: bool,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-impl Request {
-    /// The word for it on the wire.
-    pub const fn command(&self) -> &'static str {
-        match self {
-            Request::Status(_) => "status",
-            Request::Start { .. } => "start",
-            Request::Stop { .. } => "stop",
-            Request::Restart { .. } => "restart",
-            Request::StartGroup { .. } => "startgroup",
-            Request::StopGroup { .. } => "stopgroup",
-            Request::Reload => "reload",
-            Request::Reopen => "reopen",
-            Request::Rotate { .. } => "rotate",
-            Request::ClearLog { .. } => "clearlog",
-            Request::Tail { .. } => "tail",
-            Request::MainTail(_) => "maintail",
-        }
-    }
-
-    /// The body of its frame.
-    pub fn encode(&self) -> Vec<u8> {
-        let plain = Spoken { command: self.command(), ..Spoken::default() };
-        let spoken = match self {
-            Request::Status(query) => Spoken {
-                names: query.names.as_deref(),
-                offset: query.offset,
-                limit: query.limit,
-                verbose: query.verbose,
-                ..plain
-            },
-            Request::Restart { name, force } => Spoken { name: Some(name), force: Some(*force), ..plain },
-            Request::Start { name }
-            | Request::Stop { name }
-            | Request::StartGroup { name }
-            | Request::StopGroup { name }
-            | Request::Rotate { name }
-            | Request::ClearLog { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen => plain,
-            Request::Tail { name, stream, query } => {
-                let TailQuery { bytes, lines, follow } = *query;
-                Spoken { name: Some(name), stream: Some(stream.name()), bytes, lines, follow, ..plain }
-            }
-            Request::MainTail(TailQuery { bytes, lines, follow }) => {
-                Spoken { bytes: *bytes, lines: *lines, follow: *follow, ..plain }
-            }
-        };
-        serde_json::to_vec(&spoken).expect("strings, numbers and booleans always serialise into memory")
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
 use super::style::{Colour, Style};
-use crate::wire::{Request, StatusQuery, Stream, TailQuery, Verb};
+use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -72,6 +72,10 @@ pub enum View {
     Check,
     /// Whether all is well, and who is not.
     Health,
+    /// Only pids.
+    Pid,
+    /// Only the versions of both sides.
+    Version,
 }
 
 /// What is wrong with a command line.
@@ -103,6 +107,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     };
     let check = options.contains("--check");
     let force = options.contains("--force");
+    let leader = options.contains("--leader");
     let follow = options.contains(["-f", "--follow"]);
     let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
     let query = TailQuery { bytes: None, lines, follow };
@@ -124,9 +129,16 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
             Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
         }
         Some((command, operands)) => {
-            let request = request(command, operands, force)?;
+            let request = match *command {
+                "wait" => wait(operands, timeout)?,
+                "signal" => signal(operands, leader)?,
+                _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
+                _ => request(command, operands, force)?,
+            };
             let view = match *command {
                 "health" => View::Health,
+                "pid" => View::Pid,
+                "version" => View::Version,
                 _ if check => View::Check,
                 _ => View::Whole,
             };
@@ -170,7 +182,10 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         more => Err(UsageError(format!("{command} takes no name: {}", more.join(" ")))),
     };
     match command {
-        "status" | "health" => {
+        "info" | "version" => bare(Request::Info),
+        "pid" if operands.is_empty() => Ok(Request::Info),
+        "shutdown" => bare(Request::Shutdown),
+        "status" | "health" | "pid" => {
             let names = (!operands.is_empty()).then(|| owned(operands));
             Ok(Request::Status(StatusQuery { names, ..StatusQuery::default() }))
         }
@@ -193,6 +208,25 @@ fn order(verb: Verb, operands: &[&str]) -> Result<Request, UsageError> {
         [] => Err(UsageError(format!("{} needs a name", verb.name()))),
         [name] if is_plain(name) => Ok(verb.of_one((*name).to_owned())),
         names => Ok(Request::Many { verb, names: owned(names) }),
+    }
+}
+
+fn wait(operands: &[&str], timeout: Duration) -> Result<Request, UsageError> {
+    let conditions = operands.iter().map(|text| Condition::from_text(text)).collect::<Result<Vec<_>, _>>();
+    let conditions = conditions.map_err(|why| UsageError(format!("wait: {why}")))?;
+    if conditions.is_empty() {
+        return Err(UsageError("wait needs NAME=CONDITION".to_owned()));
+    }
+    let timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    Ok(Request::Wait { conditions, timeout_ms })
+}
+
+fn signal(operands: &[&str], leader: bool) -> Result<Request, UsageError> {
+    match operands {
+        [] | [_] => Err(UsageError("signal needs a signal and a name".to_owned())),
+        [signal, names @ ..] => {
+            Ok(Request::Signal(SignalOrder { signal: (*signal).to_owned(), names: owned(names), leader }))
+        }
     }
 }
 
@@ -316,6 +350,19 @@ mod tests {
         }
         let named = StatusQuery { names: Some(owned(&["web", "db?"])), ..StatusQuery::default() };
         assert_eq!(order("status web db?").request, Request::Status(named));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_read_here() {
+        let expected = Condition::from_text("web*=exited:3").unwrap();
+        let request = Request::Wait { conditions: vec![expected], timeout_ms: Some(1500) };
+        assert_eq!(order("wait web*=exited:3 --timeout 1.5").request, request);
+        let request = SignalOrder { signal: "HUP".to_owned(), names: owned(&["a", "b"]), leader: true };
+        assert_eq!(order("signal HUP a b --leader").request, Request::Signal(request));
+        assert_eq!((order("pid").request, order("pid a").view), (Request::Info, View::Pid));
+        for wrong in ["wait", "wait web", "wait web=up", "signal", "signal HUP", "stop a --leader", "info web"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -14,6 +14,13 @@ commands:
   stop NAME...            Stop processes
   restart NAME... [--force]
                           Stop processes (with SIGKILL) and start them again
+  wait NAME=CONDITION...  Wait until each is running, healthy, stopped, exited,
+                          exited:CODE or fatal
+  signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
+  pid [NAME...]           Print pids; without a name the daemon's
+  info                    Show the daemon itself: uptime, counts, memory, losses
+  version                 Print the versions of both sides
+  shutdown                Stop all processes, then the daemon
   startgroup GROUP        Start all processes of a group
   stopgroup GROUP         Stop all processes of a group
   reload                  Read the configuration again and apply what changed
@@ -38,7 +45,8 @@ options:
       --version           Print the version
   -h, --help              Print this help
 
-exit status: 0 done, 1 failed or no daemon, 2 wrong usage
+exit status: 0 done, 1 failed or no daemon, 2 wrong usage,
+             3 impossible and 4 timed out (wait)
 ";
 
 /// One command, explained.
@@ -107,6 +115,75 @@ SIGKILL comes first. Several are restarted at the same time.
 examples:
   supervicectl restart web
   supervicectl restart --force 'worker:*'
+",
+    },
+    Topic {
+        command: "wait",
+        text: "usage: supervicectl wait [--timeout SECS] NAME=CONDITION...
+
+Returns when all conditions hold. It is the daemon that watches; nothing is asked twice.
+
+  running       RUNNING (or UNHEALTHY)
+  healthy       RUNNING, and the last health check passed
+  stopped       down: STOPPED, EXITED or FATAL
+  exited        the program ended, now or while we wait
+  exited:CODE   the same, with this code
+  fatal         FATAL
+
+exit status: 0 all hold, 3 one has become impossible (told at once), 4 not within --timeout (30)
+
+examples:
+  supervicectl wait db=healthy cache=running && supervicectl start web
+  supervicectl --timeout 600 wait migration=exited:0
+",
+    },
+    Topic {
+        command: "signal",
+        text: "usage: supervicectl signal [--leader] SIGNAL NAME...
+
+Sends a signal (HUP, SIGUSR1, 10, RTMIN+1) to the process group of each, or to its leader only.
+
+examples:
+  supervicectl signal HUP nginx
+  supervicectl signal --leader USR1 'worker:*'
+",
+    },
+    Topic {
+        command: "pid",
+        text: "usage: supervicectl pid [NAME...]
+
+Prints the pid of each, one a line, or the daemon's. For what does not live it prints - and ends with 1.
+
+examples:
+  gdb -p $(supervicectl pid web)
+",
+    },
+    Topic {
+        command: "info",
+        text: "usage: supervicectl info
+
+Shows the daemon itself: uptime, processes by state, its own memory and processor time, connections,
+output that was dropped, and events for somebody who was gone.
+
+examples:
+  supervicectl info --json | jq .info.rss_bytes
+",
+    },
+    Topic {
+        command: "version",
+        text: "usage: supervicectl version
+
+Prints the versions of supervicectl and of the daemon, and warns if they differ.
+",
+    },
+    Topic {
+        command: "shutdown",
+        text: "usage: supervicectl shutdown
+
+Stops all processes and ends the daemon, as SIGTERM does; returns when all are down.
+
+examples:
+  supervicectl --timeout 90 shutdown
 ",
     },
     Topic {

@@ -14,6 +14,7 @@ use crate::wire::{Answer, Request, Row, StatusQuery, told};
 use args::{Invocation, Order, UsageError, View};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 use style::Style;
 
 /// The first page of a status that is too large for one reply.
@@ -21,6 +22,9 @@ const PAGE: usize = 4096;
 
 /// A status of more rows than this is not collected further.
 const MAX_ROWS: usize = 1 << 20;
+
+/// Beyond its own deadline a wait is given this to be answered.
+const WAIT_GRACE: Duration = Duration::from_secs(5);
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,10 @@ pub enum ExitCode {
     Failed = 1,
     /// What was asked makes no sense.
     Usage = 2,
+    /// What is waited for cannot come to be any more.
+    Impossible = 3,
+    /// What is waited for did not come in time.
+    TimedOut = 4,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -112,13 +120,15 @@ fn explain(command: &str) -> Outcome {
 }
 
 fn perform(order: &Order) -> Outcome {
-    let client = Client::new(&order.socket, order.timeout);
+    let is_wait = matches!(order.request, Request::Wait { .. });
+    // The daemon knows the deadline of a wait, and what is still open when it comes.
+    let grace = if is_wait { WAIT_GRACE } else { Duration::ZERO };
+    let client = Client::new(&order.socket, order.timeout + grace);
     let (answer, frame) = match ask(&client, &order.request) {
         Ok(told) => told,
         Err(error) => return no_answer(&error, order.style),
     };
-    let well = answer.is_ok() && (order.view == View::Whole || answer.processes.iter().all(is_well));
-    let code = if well { ExitCode::Done } else { ExitCode::Failed };
+    let code = exit_code(order.view, &answer);
     if order.style.json {
         return Outcome { code, stdout: told::line(&frame), stderr: String::new() };
     }
@@ -127,6 +137,21 @@ fn perform(order: &Order) -> Outcome {
         outcome.stdout.clear();
     }
     outcome
+}
+
+fn exit_code(view: View, answer: &Answer) -> ExitCode {
+    let well = answer.is_ok()
+        && match view {
+            View::Whole | View::Version => true,
+            View::Check | View::Health => answer.processes.iter().all(is_well),
+            View::Pid => answer.processes.iter().all(|row| row.pid.is_some()),
+        };
+    match answer.code.as_deref() {
+        _ if well => ExitCode::Done,
+        Some("IMPOSSIBLE") => ExitCode::Impossible,
+        Some("TIMED_OUT") => ExitCode::TimedOut,
+        _ => ExitCode::Failed,
+    }
 }
 
 fn no_answer(error: &ClientError, style: Style) -> Outcome {
@@ -158,13 +183,32 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
     }
     Outcome::done(match (&order.request, order.view) {
         (Request::Status(_), View::Health) => render::health(&answer.processes, is_well),
-        (Request::Status(_), View::Whole | View::Check) => {
+        (Request::Status(_), View::Whole | View::Check | View::Version) => {
             let coloured = order.style.colour.applies(io::stdout().is_terminal());
             render::table(&answer.processes, coloured)
         }
+        (Request::Status(_), View::Pid) => render::pids(&answer.processes),
+        (Request::Info, view) => return about(answer, view),
         (Request::Reload, _) => render::reload(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })
+}
+
+fn about(answer: &Answer, view: View) -> Outcome {
+    let info = answer.info.clone().unwrap_or_default();
+    let own = env!("CARGO_PKG_VERSION");
+    match view {
+        View::Pid => Outcome::done(format!("{}\n", info.pid)),
+        View::Version => {
+            let theirs = crate::wire::text::shown(&info.version);
+            let mut outcome = Outcome::done(format!("supervicectl {own}\nsupervice {theirs}\n"));
+            if theirs != own {
+                outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {own}\n");
+            }
+            outcome
+        }
+        View::Whole | View::Check | View::Health => Outcome::done(render::info(&info)),
+    }
 }
 
 /// What became of each of several: who did as told on stdout, who did not on stderr.

@@ -2,7 +2,7 @@
 
 use super::style::Mood;
 use crate::wire::text::shown;
-use crate::wire::{Answer, Row};
+use crate::wire::{Answer, Info, Row};
 
 /// One column of the table: what stands in it, and how wide it is at least.
 struct Column {
@@ -58,6 +58,32 @@ fn line(columns: &[Column], cell: impl Fn(&Column) -> (String, Mood)) -> String 
         mood.paint(&format!("{text:<width$}", width = column.width))
     };
     columns.iter().map(padded).collect::<Vec<_>>().join(" ") + "\n"
+}
+
+/// One pid a line, in the order in which they were asked for; `-` for what does not live, because 0 means a group to kill.
+pub fn pids(rows: &[Row]) -> String {
+    rows.iter().map(|row| or_dash(row.pid) + "\n").collect()
+}
+
+/// The daemon in numbers, one a line.
+pub fn info(info: &Info) -> String {
+    let states: Vec<String> = info.states.iter().map(|(state, count)| format!("{count} {}", shown(state))).collect();
+    let processes =
+        if states.is_empty() { "0".to_owned() } else { format!("{} ({})", info.processes, states.join(", ")) };
+    let memory = info.rss_bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} MiB", bytes as f64 / 1048576.0));
+    let lines = [
+        ("version", shown(&info.version)),
+        ("pid", info.pid.to_string()),
+        ("uptime", clock(info.uptime)),
+        ("configuration", shown(&info.configuration)),
+        ("processes", processes),
+        ("memory", memory),
+        ("cpu", format!("{:.2} s", info.cpu_ms as f64 / 1000.0)),
+        ("connections", format!("{} ({} evicted)", info.connections, info.evicted_connections)),
+        ("dropped bytes", info.dropped_bytes.to_string()),
+        ("stale events", info.stale_events.to_string()),
+    ];
+    lines.into_iter().map(|(title, value)| format!("{title:<15}{value}\n")).collect()
 }
 
 /// Who is not well, or that all are.

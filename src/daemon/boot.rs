@@ -12,6 +12,7 @@ use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
 use super::streams::Streams;
+use super::waits::Waits;
 use super::{Daemon, PIDFILE_PLACE, vet};
 use crate::engine::Engine;
 use crate::engine::message::Command;
@@ -172,6 +173,7 @@ fn assemble(
     let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX);
     let mut daemon = Daemon {
         now,
+        born: now,
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
@@ -183,6 +185,7 @@ fn assemble(
         orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
+        waits: Waits::default(),
         probes: Probes::new(),
         signals,
         settings,

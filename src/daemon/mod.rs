@@ -3,6 +3,7 @@
 //! Data flows one way: readiness, input, decision, effects. Deaths come before deadlines, so that a child that is
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
+mod about;
 pub mod boot;
 mod children;
 mod connections;
@@ -27,6 +28,7 @@ mod spawner;
 pub mod state_file;
 mod streams;
 pub mod vet;
+mod waits;
 
 use crate::engine::Engine;
 use crate::engine::id::{InstanceId, Key, Ticket};
@@ -50,6 +52,7 @@ use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use streams::Streams;
+use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
@@ -84,11 +87,14 @@ pub(crate) enum Alarm {
     ProbeFlood,
     /// What health scripts left behind.
     ProbeLinger,
+    /// Clients that wait for something, but not for ever.
+    Waits,
 }
 
 /// The running daemon.
 pub struct Daemon {
     now: Instant,
+    born: Instant,
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
@@ -100,6 +106,7 @@ pub struct Daemon {
     streams: Streams,
     connections: Connections,
     orders: Orders,
+    waits: Waits,
     probes: Probes,
     signals: Signals,
     settings: Settings,
@@ -239,6 +246,7 @@ impl Daemon {
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
+                Alarm::Waits => self.waits_due(),
             }
         }
         debug_assert!({
@@ -250,7 +258,9 @@ impl Daemon {
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
-                Arrival::Terminate(name) => self.shut_down(name),
+                Arrival::Terminate(signal) => {
+                    self.close_down(&format!("Received {}", report::signal_name(signal)), None);
+                }
                 Arrival::Hangup => self.reload(None),
                 Arrival::User1 => {
                     self.rebind();

@@ -26,6 +26,8 @@ pub(super) enum Order {
     StopGroup(String),
     /// `reload` or SIGHUP, with what it changed.
     Reload(Changes),
+    /// `wait`, which the daemon answers itself.
+    Wait,
     /// The first start of everything.
     Boot,
     /// The end of everything.
@@ -121,8 +123,8 @@ fn done(order: &Order) -> Reply {
             let Changes { added, removed, changed } = changes.clone();
             Reply::reload(added, removed, changed)
         }
-        Order::Boot | Order::Many(_) => Reply::ok("Started"),
-        Order::Shutdown => Reply::ok("Stopped"),
+        Order::Boot | Order::Many(_) | Order::Wait => Reply::ok("Started"),
+        Order::Shutdown => Reply::ok("Shut down"),
     }
 }
 
@@ -141,7 +143,7 @@ fn superseded(order: &Order) -> String {
         Order::StartGroup(name) => ("startgroup", name.as_str()),
         Order::StopGroup(name) => ("stopgroup", name.as_str()),
         Order::Reload(_) => ("reload", ""),
-        Order::Many(_) | Order::Boot | Order::Shutdown => ("order", ""),
+        Order::Many(_) | Order::Wait | Order::Boot | Order::Shutdown => ("order", ""),
     };
     format!("{verb} {name}: a later request overtook this one")
 }
@@ -160,7 +162,7 @@ fn failed(order: &Order, failures: &[Failure], roster: &Roster) -> Reply {
         Order::StopGroup(name) => {
             Reply::error(code, format!("Stopped group {name}, but failed for: {}", names()), reasons(failures, roster))
         }
-        Order::Reload(_) | Order::Many(_) | Order::Boot | Order::Shutdown => {
+        Order::Reload(_) | Order::Many(_) | Order::Wait | Order::Boot | Order::Shutdown => {
             Reply::error(code, format!("Reload took effect, but these did not stop: {}", names()), None)
         }
     }

@@ -21,6 +21,7 @@ impl Daemon {
             Effect::Forget { instance } => {
                 self.roster.forget(instance);
                 self.probes.forget(instance);
+                self.settle_waits_of(instance, None);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }
@@ -29,6 +30,7 @@ impl Daemon {
 
     fn publish(&mut self, event: &Event) {
         self.probes.note(event, self.now);
+        self.note_for_waits(event);
         if let Some((level, text)) = report::line(event, &self.roster, &self.probes) {
             log::log!(level, "{text}");
         }

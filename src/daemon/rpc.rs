@@ -6,6 +6,7 @@ use super::readers::LogDeed;
 use super::roster::Entry;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
+use crate::engine::time::Duration;
 use crate::wire::reply::{ErrorCode, ProcessRow, Reply, RowDetail};
 use crate::wire::request::{self, Envelope, Id, Request, StatusQuery, Verb};
 use crate::wire::text;
@@ -38,6 +39,12 @@ impl Daemon {
             Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
             Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
             Request::Tail { name, stream, query } => self.tail(conn, id, &name, stream, query),
+            Request::Wait { conditions, timeout_ms } => {
+                self.wait_for(conn, id, &conditions, timeout_ms.map(Duration::from_millis));
+            }
+            Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
+            Request::Info => self.info(conn, id.as_ref()),
+            Request::Shutdown => self.shut_down_asked(conn, id),
             Request::MainTail(query) => self.main_tail(conn, id, query),
         }
     }

@@ -6,16 +6,21 @@
 pub mod answer;
 pub mod base64;
 pub mod chunk;
+pub mod condition;
 pub mod frame;
+pub mod info;
 mod json;
 pub mod reply;
 pub mod request;
 mod spoken;
 pub mod text;
 pub mod told;
+mod verb;
 
 pub use answer::{Answer, Row, Verdict};
 pub use chunk::Chunk;
+pub use condition::{Condition, Goal};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
+pub use info::Info;
 pub use reply::{ErrorCode, ProcessRow, Reply, RowDetail, Told};
-pub use request::{Envelope, Id, Rejection, Request, StatusQuery, Stream, TailQuery, Verb, decode};
+pub use request::{Envelope, Id, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode};

@@ -4,6 +4,7 @@
 //! everything else is said in further keys. A reply is never longer than a frame.
 
 use super::frame::{self, MAX_FRAME};
+use super::info::Info;
 use super::request::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -30,6 +31,10 @@ pub enum ErrorCode {
     NotFound,
     /// It was tried and did not succeed.
     Failed,
+    /// What is waited for cannot come to be any more.
+    Impossible,
+    /// What is waited for did not come in time.
+    TimedOut,
     /// A later request overtook it.
     Superseded,
     /// The daemon is going.
@@ -42,7 +47,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 11] = [
+    pub const ALL: [ErrorCode; 13] = [
         ErrorCode::EmptyRequest,
         ErrorCode::InvalidJson,
         ErrorCode::InvalidRequest,
@@ -50,6 +55,8 @@ impl ErrorCode {
         ErrorCode::MessageTooLarge,
         ErrorCode::NotFound,
         ErrorCode::Failed,
+        ErrorCode::Impossible,
+        ErrorCode::TimedOut,
         ErrorCode::Superseded,
         ErrorCode::ShuttingDown,
         ErrorCode::Denied,
@@ -66,6 +73,8 @@ impl ErrorCode {
             ErrorCode::MessageTooLarge => "MESSAGE_TOO_LARGE",
             ErrorCode::NotFound => "NOT_FOUND",
             ErrorCode::Failed => "FAILED",
+            ErrorCode::Impossible => "IMPOSSIBLE",
+            ErrorCode::TimedOut => "TIMED_OUT",
             ErrorCode::Superseded => "SUPERSEDED",
             ErrorCode::ShuttingDown => "SHUTTING_DOWN",
             ErrorCode::Denied => "DENIED",
@@ -151,6 +160,8 @@ pub enum Reply {
     },
     /// The state of things.
     Status(Vec<ProcessRow>),
+    /// The daemon in numbers.
+    Info(Box<Info>),
     /// What became of an order to several.
     Results {
         /// `None`: all is as ordered.
@@ -222,6 +233,8 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<&'a [Told]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a Info>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
 
@@ -280,6 +293,7 @@ impl Reply {
                 ..Written::default()
             },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
+            Reply::Info(info) => Written { status: "ok", info: Some(info), id, ..Written::default() },
             Reply::Results { code, message, results } => Written {
                 status: if code.is_none() { "ok" } else { "error" },
                 message: Some(message.into()),
@@ -298,6 +312,7 @@ impl Reply {
             Reply::Error { code, message, reason } => Reply::error(*code, cut(message), reason.as_deref().map(cut)),
             Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
             Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
+            Reply::Info(_) => too_large("Reply above 1 MiB"),
             Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")

@@ -2,17 +2,35 @@
 //!
 //! Wrong text is refused, not interpreted; a name that nobody bears is no error here, the daemon knows its names.
 
+use super::condition::Condition;
 use super::json::{self, Fields, JsonError};
 use super::reply::{ErrorCode, Reply};
 use super::text;
+pub use super::verb::{SignalOrder, Verb};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// The longest id, as JSON text, that is carried back.
 const MAX_ID: usize = 200;
 
-const FIELDS: &[&str] =
-    &["id", "command", "name", "force", "names", "offset", "limit", "verbose", "stream", "bytes", "lines", "follow"];
+const FIELDS: &[&str] = &[
+    "conditions",
+    "timeout_ms",
+    "signal",
+    "leader",
+    "id",
+    "command",
+    "name",
+    "force",
+    "names",
+    "offset",
+    "limit",
+    "verbose",
+    "stream",
+    "bytes",
+    "lines",
+    "follow",
+];
 
 /// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
 #[derive(Debug, Clone)]
@@ -110,40 +128,19 @@ pub enum Request {
     },
     /// Show the end of the daemon's own log.
     MainTail(TailQuery),
-}
-
-/// What can be ordered of several processes at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// `start`.
-    Start,
-    /// `stop`.
-    Stop,
-    /// `restart`.
-    Restart {
-        /// With SIGKILL.
-        force: bool,
+    /// Answer when all of these hold.
+    Wait {
+        /// What is waited for.
+        conditions: Vec<Condition>,
+        /// `None`: for as long as it takes.
+        timeout_ms: Option<u64>,
     },
-}
-
-impl Verb {
-    /// The command for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Verb::Start => "start",
-            Verb::Stop => "stop",
-            Verb::Restart { .. } => "restart",
-        }
-    }
-
-    /// The request to do it to one.
-    pub fn of_one(self, name: String) -> Request {
-        match self {
-            Verb::Start => Request::Start { name },
-            Verb::Stop => Request::Stop { name },
-            Verb::Restart { force } => Request::Restart { name, force },
-        }
-    }
+    /// Send a signal.
+    Signal(SignalOrder),
+    /// What is there to say about the daemon itself?
+    Info,
+    /// Stop everything, and the daemon.
+    Shutdown,
 }
 
 /// One of the two streams of a process.
@@ -301,8 +298,30 @@ impl Found<'_> {
             "clearlog" => Request::ClearLog { name: self.name()? },
             "tail" => Request::Tail { name: self.name()?, stream: self.stream()?, query: self.tail_query()? },
             "maintail" => Request::MainTail(self.tail_query()?),
+            "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
+            "signal" => Request::Signal(self.signal_order()?),
+            "info" => Request::Info,
+            "shutdown" => Request::Shutdown,
             other => return Err(unknown(&text::echoed(other))),
         })
+    }
+
+    fn conditions(&self) -> Result<Vec<Condition>, Refusal> {
+        let texts: Vec<String> = self.value("conditions", "a list of strings")?.unwrap_or_default();
+        let wrong = |why: String| (ErrorCode::InvalidRequest, format!("\"conditions\": {}", text::echoed(&why)));
+        if texts.is_empty() {
+            return Err(wrong("there is none".to_owned()));
+        }
+        texts.iter().map(|text| Condition::from_text(text).map_err(wrong)).collect()
+    }
+
+    fn signal_order(&self) -> Result<SignalOrder, Refusal> {
+        let names = match self.names()? {
+            Some(names) => names,
+            None => vec![self.name()?],
+        };
+        let signal = self.value("signal", "a string")?.unwrap_or_default();
+        Ok(SignalOrder { signal, names, leader: self.value("leader", "true or false")?.unwrap_or_default() })
     }
 
     fn count(&self, field: &str) -> Result<Option<u64>, Refusal> {

@@ -27,6 +27,14 @@ struct Spoken<'a> {
     lines: Option<u64>,
     #[serde(skip_serializing_if = "is_default")]
     follow: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditions: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_default")]
+    leader: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -50,6 +58,10 @@ impl Request {
             Request::ClearLog { .. } => "clearlog",
             Request::Tail { .. } => "tail",
             Request::MainTail(_) => "maintail",
+            Request::Wait { .. } => "wait",
+            Request::Signal(_) => "signal",
+            Request::Info => "info",
+            Request::Shutdown => "shutdown",
         }
     }
 
@@ -75,7 +87,14 @@ impl Request {
             | Request::StopGroup { name }
             | Request::Rotate { name }
             | Request::ClearLog { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen => plain,
+            Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Wait { conditions, timeout_ms } => {
+                let conditions = conditions.iter().map(ToString::to_string).collect();
+                Spoken { conditions: Some(conditions), timeout_ms: *timeout_ms, ..plain }
+            }
+            Request::Signal(order) => {
+                Spoken { names: Some(&order.names), signal: Some(&order.signal), leader: order.leader, ..plain }
+            }
             Request::Tail { name, stream, query } => {
                 let TailQuery { bytes, lines, follow } = *query;
                 Spoken { name: Some(name), stream: Some(stream.name()), bytes, lines, follow, ..plain }

@@ -7,3 +7,4 @@ mod harness;
 
 mod names;
 mod output;
+mod waiting;

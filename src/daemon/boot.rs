@@ -4,6 +4,7 @@
 use super::children::Children;
 use super::connections::Connections;
 use super::memory::Memory;
+use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
 use super::orphans::Orphans;
@@ -23,12 +24,15 @@ use crate::spec::Config;
 use crate::sys::daemonize::{self, Readiness, Side};
 use crate::sys::lock::PidLock;
 use crate::sys::signals::Signals;
-use crate::sys::spawn::Inherited;
+use crate::sys::spawn::{self, Inherited};
 use crate::sys::{clock, guard, limits, socket, user};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+
+/// With so many instances the table of descriptors is so long that copying it is felt at each spawn.
+const MANY_INSTANCES: usize = 100;
 
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
@@ -58,17 +62,13 @@ pub(super) fn log_warnings(config: &Config, path: &Path) {
 /// `-t`: every error and every warning, nothing touched.
 fn check(options: &Options) -> i32 {
     let path = &options.configuration;
-    match vet::load(path) {
-        Ok(config) => {
-            if !config.warnings.is_empty() {
-                complain(&vet::render(&config.warnings, path));
-            }
-            say(&format!("{}: {} instances, no errors\n", path.display(), config.instances.len()))
-        }
-        Err(problems) => {
-            complain(&vet::render(&problems, path));
-            USAGE
-        }
+    let draft = vet::check(path);
+    for problems in [&draft.problems, &draft.config.warnings].into_iter().filter(|problems| !problems.is_empty()) {
+        complain(&vet::render(problems, path));
+    }
+    match draft.problems.len() {
+        0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
+        _ => USAGE,
     }
 }
 
@@ -86,6 +86,12 @@ fn run(options: &Options) -> i32 {
         Ok(config) => config,
         Err(problems) => return refuse(&vet::render(&problems, &options.configuration), USAGE),
     };
+    // While the low numbers are still free. A few programs never make so long a table that its copies are felt.
+    if config.instances.len() >= MANY_INSTANCES
+        && let Err(error) = spawn::reserve_places()
+    {
+        return refuse(&format!("supervice: reserving descriptors failed: {error}"), FAILED);
+    }
     if options.nodaemon {
         return match bear(options, &config, inherited) {
             Ok(mut daemon) => daemon.live(&config),
@@ -170,13 +176,14 @@ fn assemble(
     inherited: Inherited,
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
-    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX);
+    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
     let mut daemon = Daemon {
         now,
         born: now,
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
+        alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
         streams: Streams::new(inherited.umask),
@@ -187,6 +194,7 @@ fn assemble(
         orders: Orders::default(),
         waits: Waits::default(),
         probes: Probes::new(),
+        notices: Notices::new(),
         signals,
         settings,
         pidfile_place: None,
@@ -199,7 +207,7 @@ fn assemble(
         verdicts: Vec::new(),
         arrivals: Vec::new(),
         sweep_armed: false,
-        linger_armed: false,
+        linger: None,
         stale_events: 0,
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;

@@ -11,6 +11,7 @@ mod deaths;
 mod many;
 mod marker;
 mod memory;
+mod notices;
 pub mod options;
 mod orders;
 mod orphans;
@@ -31,7 +32,7 @@ pub mod vet;
 mod waits;
 
 use crate::engine::Engine;
-use crate::engine::id::{InstanceId, Key, Ticket};
+use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
@@ -43,6 +44,7 @@ use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
 use memory::Memory;
+use notices::Notices;
 use orders::Orders;
 use orphans::Orphans;
 use probes::Probes;
@@ -56,6 +58,9 @@ use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
+
+/// Fewer forgotten alarms than this are not worth a look.
+const ALARMS_KEPT: usize = 256;
 
 /// The watch on the pidfile.
 const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
@@ -98,6 +103,8 @@ pub struct Daemon {
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
+    /// With more alarms than this it is worth a look which of them are forgotten.
+    alarms_kept: usize,
     roster: Roster,
     children: Children,
     spawner: Spawner,
@@ -108,6 +115,7 @@ pub struct Daemon {
     orders: Orders,
     waits: Waits,
     probes: Probes,
+    notices: Notices,
     signals: Signals,
     settings: Settings,
     pidfile_place: Option<PathWatch>,
@@ -121,7 +129,8 @@ pub struct Daemon {
     verdicts: Vec<Key>,
     arrivals: Vec<Arrival>,
     sweep_armed: bool,
-    linger_armed: bool,
+    /// When the groups that outlive their leaders are asked next, and how long that wait is.
+    linger: Option<(Instant, Duration)>,
     stale_events: u64,
 }
 
@@ -134,6 +143,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
@@ -143,6 +153,7 @@ impl Daemon {
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
+            self.forget_alarms();
             self.save_children();
             self.wake_followers();
             if let Some(survivors) = self.finished.take() {
@@ -166,6 +177,7 @@ impl Daemon {
                 self.engine.handle(self.now, answer);
             }
         }
+        self.roster.tidy();
     }
 
     fn wait_and_mark(&mut self) -> std::io::Result<()> {
@@ -182,7 +194,8 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.can_launch() || self.probes.has_work() || self.reload_is_due() || self.finished.is_some() {
+        let has_work = self.can_launch() || self.probes.has_work() || self.notices.has_work() || self.reload_is_due();
+        if has_work || self.finished.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
@@ -200,6 +213,7 @@ impl Daemon {
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),
                 Kind::Probe => self.probes.mark(mark.id.key),
                 Kind::Names => self.probes.mark_names(),
+                Kind::Notify => self.notices.mark(),
                 Kind::Child => note(&mut self.deaths, mark.id.key, self.children.get(mark.id.key).is_some()),
                 Kind::Verdict => note(&mut self.verdicts, mark.id.key, self.children.get(mark.id.key).is_some()),
             });
@@ -235,11 +249,11 @@ impl Daemon {
         while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
             match alarm {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
-                Alarm::Accept => self.accept(),
-                Alarm::Linger => self.check_lingering(),
+                Alarm::Accept => self.accept_again(),
+                Alarm::Linger => self.lingering_due(),
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
-                Alarm::Rebind => self.rebind(),
+                Alarm::Rebind => self.rebind_again(),
                 Alarm::Memory => self.memory_due(),
                 Alarm::Orphans => self.hunt(),
                 Alarm::ProbeRetry => self.ask_again(),
@@ -253,6 +267,31 @@ impl Daemon {
             self.engine.check_invariants();
             true
         });
+    }
+
+    /// What connections and checks waited for and had is no reason to wake up, nor to be kept for long.
+    fn forget_alarms(&mut self) {
+        let (connections, probes, linger) = (&self.connections, &self.probes, self.linger);
+        let holds = |alarm: &Alarm, stamp: Stamp| match *alarm {
+            Alarm::Conn(key) => connections.waits_for(key, stamp),
+            Alarm::ProbeShare(key) => probes.waits_for(key, stamp),
+            Alarm::Linger => linger.is_some(),
+            Alarm::Accept
+            | Alarm::Sweep
+            | Alarm::Logs
+            | Alarm::Rebind
+            | Alarm::Memory
+            | Alarm::Orphans
+            | Alarm::ProbeRetry
+            | Alarm::ProbeFlood
+            | Alarm::ProbeLinger
+            | Alarm::Waits => true,
+        };
+        if self.alarms.len() > self.alarms_kept {
+            self.alarms.sweep(holds);
+            self.alarms_kept = ALARMS_KEPT.max(2 * self.alarms.len());
+        }
+        self.alarms.skim(holds);
     }
 
     fn obey_signals(&mut self) {
@@ -285,7 +324,13 @@ impl Daemon {
                 Kind::Conn => self.serve_conn(id.key),
                 Kind::Output => self.serve_stream(id.key),
                 Kind::Listener => self.accept(),
-                Kind::Signals | Kind::Place | Kind::Child | Kind::Verdict | Kind::Probe | Kind::Names => {
+                Kind::Signals
+                | Kind::Place
+                | Kind::Child
+                | Kind::Verdict
+                | Kind::Probe
+                | Kind::Names
+                | Kind::Notify => {
                     unreachable!("{id:?} is handled when it is marked and never queued")
                 }
             }

@@ -4,7 +4,7 @@
 
 use super::children::{Child, Trace};
 use super::streams::Opened;
-use super::{Daemon, source};
+use super::{Daemon, notices, source};
 use crate::engine::id::{InstanceId, RunId};
 use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
 use crate::reactor::source::Kind;
@@ -12,6 +12,7 @@ use crate::spec::{InstanceSpec, LogTarget};
 use crate::sys::log_file::OpenError;
 use crate::sys::spawn::{self, ErrorOutput, Fresh, Inherited, Output, Plan};
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
@@ -167,12 +168,31 @@ impl Daemon {
         entry.fault = None;
         // Looked up again at each start: an account that went away must not be used.
         let user = spawn::resolve_user(&entry.spec.launch)?;
-        if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.user() == user.as_ref()) {
-            return Ok((Rc::clone(&entry.spec), Rc::clone(plan)));
+        let (spec, known) = (Rc::clone(&entry.spec), entry.plan.clone());
+        // Also with a plan that is known: the socket may have been removed meanwhile.
+        let addressed = match notices::speaks(&spec).then(|| self.with_address(&spec)) {
+            Some(Err(error)) => return Err(self.unaddressed(id, &error)),
+            Some(Ok(launch)) => Some(launch),
+            None => None,
+        };
+        if let Some(plan) = known.filter(|plan| plan.user() == user.as_ref()) {
+            return Ok((spec, plan));
         }
-        let plan = Rc::new(Plan::prepare(&entry.spec.launch, &self.spawner.inherited, user.as_ref())?);
-        entry.plan = Some(Rc::clone(&plan));
-        Ok((Rc::clone(&entry.spec), plan))
+        let launch = addressed.as_ref().unwrap_or(&spec.launch);
+        let plan = Rc::new(Plan::prepare(launch, &self.spawner.inherited, user.as_ref())?);
+        if let Some(entry) = self.roster.entry_mut(id) {
+            entry.plan = Some(Rc::clone(&plan));
+        }
+        Ok((spec, plan))
+    }
+
+    /// A program that is to speak and cannot would never be ready; the reason is kept for whoever asks.
+    fn unaddressed(&mut self, id: InstanceId, error: &io::Error) -> SpawnError {
+        if let Some(entry) = self.roster.entry_mut(id) {
+            entry.fault = Some(format!("the notification socket could not be made: {error}"));
+        }
+        let errno = error.raw_os_error().unwrap_or(0);
+        SpawnError { stage: SpawnStage::Pipe, errno, class: spawn::classify(SpawnStage::Pipe, errno) }
     }
 
     /// A start without its log is a failed one; the reason is kept for whoever asks.

@@ -109,6 +109,9 @@ impl Daemon {
             | Event::SpawnFailed { .. }
             | Event::StopTimedOut { .. }
             | Event::Unkillable { .. }
+            | Event::NotReadyYet { .. }
+            | Event::ReadyTimedOut { .. }
+            | Event::WatchdogMissed { .. }
             | Event::HealthRestart { .. } => return,
         };
         self.settle_waits_of(id, exit);

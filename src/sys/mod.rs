@@ -19,6 +19,7 @@ pub mod kill;
 pub mod limits;
 pub mod lock;
 pub mod log_file;
+pub mod notify;
 pub mod resolve;
 pub mod signals;
 pub mod socket;

@@ -192,6 +192,10 @@ fn row_49_a_second_daemon_harms_nothing() {
     let d = Daemon::start(ONE);
     let pid = d.wait_state("a", "RUNNING").pid;
     d.wait_file("t");
+    // Its state file is at rest only once the child is recorded.
+    d.wait("the child is recorded", || {
+        d.home.read(".d.state.json").contains(&format!("\"pid\":{},", pid?)).then_some(())
+    });
     let same = fs::read_to_string(d.home.config_path()).unwrap();
     d.home.write("no-lock.conf", same.replace(&d.home.join("d.pid").display().to_string(), "none"));
     d.home.write("other-lock.conf", same.replace("d.pid", "other.pid"));

@@ -2,7 +2,7 @@
 
 use super::style::Mood;
 use crate::wire::text::shown;
-use crate::wire::{Answer, Info, Row};
+use crate::wire::{Answer, Row, SelfPortrait};
 
 /// One column of the table: what stands in it, and how wide it is at least.
 struct Column {
@@ -66,7 +66,7 @@ pub fn pids(rows: &[Row]) -> String {
 }
 
 /// The daemon in numbers, one a line.
-pub fn info(info: &Info) -> String {
+pub fn info(info: &SelfPortrait) -> String {
     let states: Vec<String> = info.states.iter().map(|(state, count)| format!("{count} {}", shown(state))).collect();
     let processes =
         if states.is_empty() { "0".to_owned() } else { format!("{} ({})", info.processes, states.join(", ")) };

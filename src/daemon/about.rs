@@ -8,7 +8,7 @@ use crate::config::signal;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Signal};
 use crate::sys::{clock, kill, usage};
-use crate::wire::info::Info;
+use crate::wire::info::SelfPortrait;
 use crate::wire::reply::{ErrorCode, Reply, Told};
 use crate::wire::request::{Id, SignalOrder};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ impl Daemon {
             log::debug!("asking for the own processor time failed: {error}");
             Default::default()
         });
-        let info = Info {
+        let info = SelfPortrait {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime: clock::monotonic().since(self.born).as_secs(),

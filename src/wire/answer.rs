@@ -1,7 +1,7 @@
 //! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
 
 use super::base64;
-use super::info::Info;
+use super::info::SelfPortrait;
 use serde::Deserialize;
 
 /// A reply: what is not in it is empty, what is not known is ignored.
@@ -27,7 +27,7 @@ pub struct Answer {
     /// What became of each, where several were meant.
     pub results: Vec<Verdict>,
     /// The daemon in numbers.
-    pub info: Option<Info>,
+    pub info: Option<SelfPortrait>,
     /// `stdout`, `stderr` or `log`: what a piece of a log is of.
     pub stream: Option<String>,
     /// How `data` is to be read.

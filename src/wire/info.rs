@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// The daemon in numbers. A reader takes what is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Info {
+pub struct SelfPortrait {
     /// Its version.
     pub version: String,
     /// Its pid.

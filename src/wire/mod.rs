@@ -22,6 +22,6 @@ pub use answer::{Answer, Row, Verdict};
 pub use chunk::Chunk;
 pub use condition::{Condition, Goal};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
-pub use info::Info;
+pub use info::SelfPortrait;
 pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told};
 pub use request::{Envelope, Id, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode};

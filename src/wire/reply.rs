@@ -4,7 +4,7 @@
 //! everything else is said in further keys. A reply is never longer than a frame.
 
 use super::frame::{self, MAX_FRAME};
-use super::info::Info;
+use super::info::SelfPortrait;
 use super::request::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -185,7 +185,7 @@ pub enum Reply {
     /// The state of things.
     Status(Vec<ProcessRow>),
     /// The daemon in numbers.
-    Info(Box<Info>),
+    Info(Box<SelfPortrait>),
     /// What became of an order to several.
     Results {
         /// `None`: all is as ordered.
@@ -257,7 +257,7 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<&'a [Told]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    info: Option<&'a Info>,
+    info: Option<&'a SelfPortrait>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }

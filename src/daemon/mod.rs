@@ -3,16 +3,19 @@
 //! Data flows one way: readiness, input, decision, effects. Deaths come before deadlines, so that a child that is
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
+mod about;
 pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod many;
 mod marker;
 mod memory;
 mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod patterns;
 mod perform;
 mod probes;
 mod readers;
@@ -26,14 +29,15 @@ mod spawner;
 pub mod state_file;
 mod streams;
 pub mod vet;
+mod waits;
 
 use crate::engine::Engine;
 use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
-use crate::reactor::{Mark, Reactor};
 use crate::reactor::source::{Kind, SourceId};
+use crate::reactor::{Mark, Reactor};
 use crate::sys::clock;
 use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
@@ -50,6 +54,7 @@ use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use streams::Streams;
+use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
@@ -87,11 +92,14 @@ pub(crate) enum Alarm {
     ProbeFlood,
     /// What health scripts left behind.
     ProbeLinger,
+    /// Clients that wait for something, but not for ever.
+    Waits,
 }
 
 /// The running daemon.
 pub struct Daemon {
     now: Instant,
+    born: Instant,
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
@@ -105,6 +113,7 @@ pub struct Daemon {
     streams: Streams,
     connections: Connections,
     orders: Orders,
+    waits: Waits,
     probes: Probes,
     notices: Notices,
     signals: Signals,
@@ -258,6 +267,7 @@ impl Daemon {
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
+                Alarm::Waits => self.waits_due(),
             }
         }
         debug_assert!({
@@ -281,7 +291,8 @@ impl Daemon {
             | Alarm::Orphans
             | Alarm::ProbeRetry
             | Alarm::ProbeFlood
-            | Alarm::ProbeLinger => true,
+            | Alarm::ProbeLinger
+            | Alarm::Waits => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);
@@ -293,7 +304,9 @@ impl Daemon {
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
-                Arrival::Terminate(name) => self.shut_down(name),
+                Arrival::Terminate(signal) => {
+                    self.close_down(&format!("Received {}", report::signal_name(signal)), None);
+                }
                 Arrival::Hangup => self.reload(None),
                 Arrival::User1 => {
                     self.rebind();

@@ -214,7 +214,10 @@ impl Health {
         match self.probing {
             Probing::InFlight { .. } => {}
             Probing::Off => self.wait_first(policy, run, out),
-            Probing::Waiting { .. } if self.asked == 0 => self.wait_first(policy, run, out),
+            // A start that waits to be asked has no start period to sit out.
+            Probing::Waiting { .. } if self.asked == 0 && self.verdict != Verdict::Awaited => {
+                self.wait_first(policy, run, out);
+            }
             Probing::Waiting { .. } => self.wait_next(policy, run, out),
         }
     }

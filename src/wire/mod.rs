@@ -23,5 +23,5 @@ pub use chunk::Chunk;
 pub use condition::{Condition, Goal};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use info::SelfPortrait;
-pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told};
+pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told, encode_status};
 pub use request::{Envelope, Id, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode};

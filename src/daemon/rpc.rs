@@ -92,7 +92,8 @@ impl Daemon {
     fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
         let offset = query.offset;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let meant = match &query.names {
+        let found = match &query.names {
+            None => None,
             Some(names) => {
                 let Some(found) = self.meant(conn, id, names) else { return };
                 if !found.unknown.is_empty() {
@@ -103,12 +104,12 @@ impl Daemon {
                 }
                 Some(found.members)
             }
-            None => None,
         };
         // Written while the rows are read, so that nothing is kept of them; the buffer is used again.
         let mut frame = std::mem::take(&mut self.reply_buffer);
         frame.clear();
-        let page = meant.as_deref().unwrap_or(self.roster.in_order()).iter().skip(offset).take(limit);
+        let meant = found.as_deref().unwrap_or_else(|| self.roster.in_order());
+        let page = meant.iter().skip(offset).take(limit);
         encode_status(page.filter_map(|&instance| self.row(instance, query.verbose)), id, &mut frame);
         self.send_frame(conn, &frame);
         self.reply_buffer = frame;

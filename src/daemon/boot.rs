@@ -23,12 +23,15 @@ use crate::spec::Config;
 use crate::sys::daemonize::{self, Readiness, Side};
 use crate::sys::lock::PidLock;
 use crate::sys::signals::Signals;
-use crate::sys::spawn::Inherited;
+use crate::sys::spawn::{self, Inherited};
 use crate::sys::{clock, guard, limits, socket, user};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+
+/// With so many instances the table of descriptors is so long that copying it is felt at each spawn.
+const MANY_INSTANCES: usize = 100;
 
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
@@ -82,9 +85,15 @@ fn run(options: &Options) -> i32 {
         Ok(config) => config,
         Err(problems) => return refuse(&vet::render(&problems, &options.configuration), USAGE),
     };
+    // While the low numbers are still free. A few programs never make so long a table that its copies are felt.
+    if config.instances.len() >= MANY_INSTANCES
+        && let Err(error) = spawn::reserve_places()
+    {
+        return refuse(&format!("supervice: reserving descriptors failed: {error}"), FAILED);
+    }
     if options.nodaemon {
         return match bear(options, &config, inherited) {
-            Ok(mut daemon) => daemon.live(&config),
+            Ok(mut daemon) => daemon.live(config),
             Err(text) => refuse(&format!("supervice: {text}"), FAILED),
         };
     }
@@ -96,13 +105,13 @@ fn run(options: &Options) -> i32 {
             }
             code
         }
-        Ok(Side::Daemon(readiness)) => as_daemon(options, &config, inherited, readiness),
+        Ok(Side::Daemon(readiness)) => as_daemon(options, config, inherited, readiness),
         Err(error) => refuse(&format!("supervice: becoming a daemon failed: {error}"), FAILED),
     }
 }
 
-fn as_daemon(options: &Options, config: &Config, inherited: Inherited, readiness: Readiness) -> i32 {
-    match bear(options, config, inherited) {
+fn as_daemon(options: &Options, config: Config, inherited: Inherited, readiness: Readiness) -> i32 {
+    match bear(options, &config, inherited) {
         Ok(mut daemon) => match readiness.ready() {
             Ok(()) => daemon.live(config),
             Err(error) => {
@@ -166,7 +175,7 @@ fn assemble(
     inherited: Inherited,
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
-    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX);
+    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
     let mut daemon = Daemon {
         now,
         reactor: Reactor::new()?,
@@ -197,6 +206,8 @@ fn assemble(
         sweep_armed: false,
         linger: None,
         stale_events: 0,
+        marks: Vec::new(),
+        reply_buffer: Vec::new(),
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
     daemon.open_doors()?;
@@ -238,9 +249,12 @@ fn guard_ourselves(config: &Config) {
 
 impl Daemon {
     /// Starts the programs and turns until the end.
-    fn live(&mut self, config: &Config) -> i32 {
+    fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
-        let (plan, _) = self.roster.adopt(config, &mut self.engine);
+        let (plan, _) = self.roster.adopt(&config, &mut self.engine);
+        // What reading it took is much, and is not needed again until the next reload.
+        drop(config);
+        limits::give_back_memory();
         self.reconcile();
         self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));

@@ -216,6 +216,13 @@ impl Daemon {
         self.requeue(key);
     }
 
+    /// The same for a reply that is a frame already.
+    pub(super) fn send_frame(&mut self, key: Key, frame: &[u8]) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.answer(|out| out.extend_from_slice(frame));
+        self.requeue(key);
+    }
+
     pub(super) fn note_ticket(&mut self, key: Key, ticket: crate::engine::id::Ticket) {
         if let Some(peer) = self.connections.table.get_mut(key) {
             peer.conn.ticket = Some(ticket);

@@ -32,7 +32,7 @@ use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
-use crate::reactor::Reactor;
+use crate::reactor::{Mark, Reactor};
 use crate::reactor::source::{Kind, SourceId};
 use crate::sys::clock;
 use crate::sys::inotify::PathWatch;
@@ -123,6 +123,10 @@ pub struct Daemon {
     /// When the groups that outlive their leaders are asked next, and how long that wait is.
     linger: Option<(Instant, Duration)>,
     stale_events: u64,
+    /// What the kernel said in this turn.
+    marks: Vec<Option<Mark>>,
+    /// Where status replies are written before they go to their connection.
+    reply_buffer: Vec<u8>,
 }
 
 impl Daemon {
@@ -194,7 +198,9 @@ impl Daemon {
 
     /// Only notes who is ready; nothing is handled here.
     fn mark(&mut self) {
-        for mark in self.reactor.marks().collect::<Vec<_>>() {
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.extend(self.reactor.marks());
+        for mark in marks.drain(..) {
             let found = mark.is_some_and(|mark| match mark.id.kind {
                 Kind::Signals => self.take_signals(),
                 Kind::Listener => self.connections.mark_listener(&mut self.reactor.ready),
@@ -210,6 +216,7 @@ impl Daemon {
             });
             self.stale_events += u64::from(!found);
         }
+        self.marks = marks;
     }
 
     /// Empties the watch, so that its next event is heard, and looks.

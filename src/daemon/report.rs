@@ -24,7 +24,7 @@ pub fn line(event: &Event, roster: &Roster, probes: &Probes) -> Option<(Level, S
         }
         Event::Exited { run, status, expected, leftovers, .. } => {
             let level = if expected { Level::Info } else { Level::Warn };
-            let rest = if leftovers { "; members of its process group live on" } else { "" };
+            let rest = if leftovers && !expected { "; members of its process group live on" } else { "" };
             Some((level, format!("{} {}{rest}", roster.name(run.instance), exit_text(status))))
         }
         Event::SpawnFailed { run, error } => {
@@ -130,6 +130,7 @@ impl Change {
             State::Running if self.from == State::Unhealthy => (Level::Info, format!("{name} is healthy again")),
             State::Running => (Level::Info, format!("Started {name}{pid}")),
             State::Unhealthy => (Level::Error, format!("{name} is unhealthy")),
+            State::Stopping if self.from == State::Exited => (Level::Info, format!("Stopping what {name} left behind")),
             State::Stopping => (Level::Info, format!("Stopping {name}{pid}")),
             State::Stopped => (Level::Info, format!("Stopped {name}")),
             State::Backoff => {
@@ -145,6 +146,7 @@ impl Change {
                 };
                 (Level::Error, format!("{name}: giving up{after}{}", why()))
             }
+            State::Exited if self.from == State::Stopping => (Level::Info, format!("Nothing of {name} is left")),
             State::Starting | State::Exited => return None,
         })
     }

@@ -8,8 +8,9 @@ use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
 use crate::engine::time::Duration;
-use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
+use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, encode_status};
 use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
+use std::borrow::Cow;
 
 impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
@@ -83,29 +84,35 @@ impl Daemon {
     fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
         let offset = query.offset;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let rows: Option<Vec<ProcessRow>> = match &query.names {
-            Some(names) => {
-                let known = names.iter().skip(offset).take(limit).map(|name| self.roster.by_name(name));
-                known.map(|found| found.and_then(|instance| self.row(instance, query.verbose))).collect()
-            }
+        // Written while the rows are read, so that nothing is kept of them; the buffer is used again.
+        let mut frame = std::mem::take(&mut self.reply_buffer);
+        frame.clear();
+        match &query.names {
             None => {
                 let page = self.roster.in_order().iter().skip(offset).take(limit);
-                Some(page.filter_map(|&instance| self.row(instance, query.verbose)).collect())
+                encode_status(page.filter_map(|&instance| self.row(instance, query.verbose)), id, &mut frame);
             }
-        };
-        let reply = match rows {
-            Some(rows) => Reply::status(rows),
-            None => Reply::error(ErrorCode::NotFound, "Process not found", None),
-        };
-        self.answer_conn(conn, &reply, id);
+            Some(names) => {
+                let page = names.iter().skip(offset).take(limit).map(|name| self.roster.by_name(name));
+                match page.collect::<Option<Vec<_>>>() {
+                    None => Reply::error(ErrorCode::NotFound, "Process not found", None).encode_bounded(id, &mut frame),
+                    Some(found) => {
+                        let rows = found.into_iter().filter_map(|instance| self.row(instance, query.verbose));
+                        encode_status(rows, id, &mut frame);
+                    }
+                }
+            }
+        }
+        self.send_frame(conn, &frame);
+        self.reply_buffer = frame;
     }
 
-    fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow> {
+    fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow<'_>> {
         let (entry, instance) = (self.roster.entry(id)?, self.engine.instance(id)?);
         let run = instance.run().filter(|run| run.pid.is_some());
         let detail = self.detail(id, entry, verbose);
         Some(ProcessRow {
-            name: entry.spec.name.clone(),
+            name: entry.spec.name.as_str().into(),
             state: instance.state().name(),
             pid: run.and_then(|run| run.pid),
             uptime: run.map(|run| self.now.since(run.since).as_secs()),
@@ -115,7 +122,7 @@ impl Daemon {
     }
 
     /// The keys beyond Python's, where they have something to say: why it is down, when it is tried again.
-    fn detail(&self, id: InstanceId, entry: &Entry, verbose: bool) -> RowDetail {
+    fn detail<'a>(&'a self, id: InstanceId, entry: &'a Entry, verbose: bool) -> RowDetail<'a> {
         let mut detail = RowDetail::default();
         let Some(instance) = self.engine.instance(id) else { return detail };
         let troubled = matches!(instance.state(), State::Backoff | State::Fatal | State::Exited);
@@ -133,10 +140,10 @@ impl Daemon {
         if let Some(dropped) = self.streams.dropped(id).filter(|&bytes| bytes > 0) {
             detail.dropped_bytes = Some(dropped);
         }
-        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(str::to_owned);
+        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(Cow::from);
         if verbose {
-            detail.group = Some(entry.spec.group.clone());
-            detail.program = Some(entry.spec.program.clone());
+            detail.group = Some(entry.spec.group.as_str().into());
+            detail.program = Some(entry.spec.program.as_str().into());
             detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
         }
         detail

@@ -34,6 +34,7 @@ impl Daemon {
             log::error!("{} could not be killed and is left behind", self.roster.name(id));
         }
         self.streams.drain(self.now);
+        self.tell_losses();
         self.say_farewell();
         self.close_doors();
         self.close_all();

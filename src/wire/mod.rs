@@ -16,5 +16,5 @@ pub mod text;
 pub use answer::{Answer, Row};
 pub use chunk::Chunk;
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
-pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
+pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, encode_status};
 pub use request::{Envelope, Id, Rejection, Request, StatusQuery, Stream, TailQuery, decode};

@@ -5,9 +5,10 @@
 
 use super::frame::{self, MAX_FRAME};
 use super::request::Id;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 
 /// Messages in a reply that would be too long are cut to this; six times as much if every byte needs an escape.
@@ -76,9 +77,9 @@ impl ErrorCode {
 
 /// One process in a status reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProcessRow {
+pub struct ProcessRow<'a> {
     /// The name of the instance.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// One of the eight words.
     pub state: &'static str,
     /// `None`: dead.
@@ -91,18 +92,18 @@ pub struct ProcessRow {
     pub healthy: Option<bool>,
     /// Said only where there is something to say, or on request.
     #[serde(flatten)]
-    pub detail: RowDetail,
+    pub detail: RowDetail<'a>,
 }
 
 /// What a row says beyond what Python's clients read; keys that are `None` are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct RowDetail {
+pub struct RowDetail<'a> {
     /// The group it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Cow<'a, str>>,
     /// The program it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
+    pub program: Option<Cow<'a, str>>,
     /// The last exit or exec error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -123,7 +124,7 @@ pub struct RowDetail {
     pub dropped_bytes: Option<u64>,
     /// What it says it is doing, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status_text: Option<String>,
+    pub status_text: Option<Cow<'a, str>>,
     /// Its health checks, where it has any; on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthDetail>,
@@ -174,12 +175,12 @@ pub enum Reply {
         changed: Vec<String>,
     },
     /// The state of things.
-    Status(Vec<ProcessRow>),
+    Status(Vec<ProcessRow<'static>>),
 }
 
 /// The keys in the order in which they are written.
-#[derive(Serialize, Default)]
-struct Written<'a> {
+#[derive(Serialize)]
+struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Cow<'a, str>>,
@@ -188,7 +189,7 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    processes: Option<&'a [ProcessRow]>,
+    processes: Option<Rows>,
     #[serde(skip_serializing_if = "Option::is_none")]
     added: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,6 +198,40 @@ struct Written<'a> {
     changed: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
+}
+
+impl<Rows: Serialize> Default for Written<'_, Rows> {
+    fn default() -> Self {
+        Written {
+            status: "",
+            message: None,
+            code: None,
+            reason: None,
+            processes: None,
+            added: None,
+            removed: None,
+            changed: None,
+            id: None,
+        }
+    }
+}
+
+/// Rows that are written as they are made, once.
+struct Passing<I>(Cell<Option<I>>);
+
+impl<'a, I: Iterator<Item = ProcessRow<'a>>> Serialize for Passing<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.take().into_iter().flatten())
+    }
+}
+
+/// Appends a status as one frame without keeping its rows, or the word that it would be too long for one.
+pub fn encode_status<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: &mut Vec<u8>) {
+    let rows = Passing(Cell::new(Some(rows)));
+    let written = Written { status: "ok", processes: Some(rows), id: id.map(Id::raw), ..Written::default() };
+    if framed(&written, out).is_err() {
+        Reply::status(Vec::new()).shortened().encode_bounded(id, out);
+    }
 }
 
 impl Reply {
@@ -216,7 +251,7 @@ impl Reply {
     }
 
     /// The state of things.
-    pub fn status(rows: Vec<ProcessRow>) -> Reply {
+    pub fn status(rows: Vec<ProcessRow<'static>>) -> Reply {
         Reply::Status(rows)
     }
 
@@ -326,9 +361,9 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn row(name: &str) -> ProcessRow {
+    fn row(name: &str) -> ProcessRow<'static> {
         let detail = RowDetail::default();
-        ProcessRow { name: name.to_owned(), state: "STOPPED", pid: None, uptime: None, healthy: None, detail }
+        ProcessRow { name: name.to_owned().into(), state: "STOPPED", pid: None, uptime: None, healthy: None, detail }
     }
 
     /// The one frame of a reply, as its client reads it.
@@ -413,6 +448,17 @@ mod tests {
         assert!(answer.is_too_large());
         let message = answer.message.unwrap();
         assert!(["\"names\"", "\"offset\"", "\"limit\""].iter().all(|field| message.contains(field)), "{message}");
+    }
+
+    #[test]
+    fn rows_written_in_passing_are_those_of_a_whole_reply() {
+        for count in [0, 1, 3, 200_000] {
+            let rows: Vec<_> = (0..count).map(|index| row(&format!("p{index}"))).collect();
+            let (mut passing, mut whole) = (Vec::new(), Vec::new());
+            encode_status(rows.iter().cloned(), None, &mut passing);
+            Reply::status(rows).encode_bounded(None, &mut whole);
+            assert_eq!(passing, whole, "{count}");
+        }
     }
 
     #[test]

@@ -30,8 +30,13 @@ pub(super) fn make(block: Box<Block>) -> Result<(Pid, RawFd, Lease), (i32, Box<B
 }
 
 /// Reserves nothing.
-pub fn reserve_places() -> io::Result<usize> {
-    Ok(0)
+pub fn reserve_places() -> io::Result<()> {
+    Ok(())
+}
+
+/// How many descriptors are reserved.
+pub fn reserved() -> usize {
+    0
 }
 
 impl Place {

@@ -5,7 +5,7 @@
 //! daemon leaves the place alone.
 
 use crate::engine::message::SpawnStage;
-use crate::sys::descriptor::check;
+use crate::sys::descriptor::{check, duplicate_above};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -18,7 +18,7 @@ const FIRST: RawFd = 4;
 /// stdout, stderr, verdict.
 const PER_PLACE: RawFd = 3;
 /// A shorter table is copied as fast as it is avoided.
-const WORTH_IT: RawFd = 192;
+const WORTH_IT: RawFd = 384;
 
 struct Site {
     first: RawFd,
@@ -48,21 +48,28 @@ fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reserves the low numbers that are free now, to be called before anything else is opened. How many were taken.
-pub fn reserve_places() -> io::Result<usize> {
+/// How many descriptors are reserved.
+pub fn reserved() -> usize {
+    let pool = pool();
+    pool.sites.len() * PER_PLACE as usize + usize::from(pool.placeholder.is_some())
+}
+
+/// Reserves the low numbers that are free now, to be called before anything else is opened.
+pub fn reserve_places() -> io::Result<()> {
     let mut pool = pool();
-    let placeholder: OwnedFd = File::options().read(true).write(true).open("/dev/null")?.into();
+    let null: OwnedFd = File::options().read(true).write(true).open("/dev/null")?.into();
+    // It stands above the places, or it would take the first of them.
+    let placeholder = duplicate_above(null.as_raw_fd(), END)?;
+    drop(null);
     let mut taken = Vec::new();
     while taken.last().is_none_or(|fd: &RawFd| *fd < END) {
         // SAFETY: F_DUPFD_CLOEXEC takes no pointer.
         taken.push(check(unsafe { libc::fcntl(placeholder.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?);
     }
-    let mut reserved = 1;
     for first in (FIRST..=END - PER_PLACE).step_by(PER_PLACE as usize) {
         if (first..first + PER_PLACE).all(|fd| taken.contains(&fd)) {
             taken.retain(|fd| !(first..first + PER_PLACE).contains(fd));
             pool.sites.push(Site { first, tenant: 0, stage: None });
-            reserved += PER_PLACE as usize;
         }
     }
     for fd in taken {
@@ -70,7 +77,7 @@ pub fn reserve_places() -> io::Result<usize> {
         unsafe { libc::close(fd) };
     }
     pool.placeholder = Some(placeholder);
-    Ok(reserved)
+    Ok(())
 }
 
 /// The reserved numbers of one child. Given up when it is dropped.

@@ -17,6 +17,8 @@ pub mod kill;
 pub mod limits;
 pub mod lock;
 pub mod log_file;
+#[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_splice.rs")]
+pub mod pipe;
 pub mod resolve;
 pub mod signals;
 pub mod socket;

@@ -28,6 +28,11 @@ fn main() {
         ["spawn-time", command] => spawn_time(command),
         ["shortage"] => shortage(),
         ["pdeathsig", user] => pdeathsig(user),
+        ["mixed", count] => mixed(count),
+        ["unheard", count] => unheard(count),
+        ["killed-early"] => killed_early(),
+        ["places", count] => places(count, "ls -x --width=80 /proc/self/fd"),
+        ["places-lost", count] => places(count, "exit 1"),
         ["failures", count] => failures(count),
         ["subreaper"] => subreaper(),
         ["group"] => group(),
@@ -166,6 +171,96 @@ fn pdeathsig(user: &str) -> Answer {
     println!("{}", fresh.pid);
     // Until the tests let go of us, whether they kill us or die.
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(0)
+}
+
+fn prepared(user: &str, argv: &[&str]) -> Result<Plan, Box<dyn Error>> {
+    let launch = launch(user, "-", argv);
+    let user = resolve_user(&launch).map_err(|error| describe(&error, user))?;
+    Ok(Plan::prepare(&launch, &Inherited::capture()?, user.as_ref()).map_err(|error| format!("{error:?}"))?)
+}
+
+fn made(plan: &Plan, stdout: Output) -> Result<Fresh, Box<dyn Error>> {
+    Ok(spawn(plan, stdout, ErrorOutput::SameAsStdout, None).map_err(|error| format!("{error:?}"))?)
+}
+
+/// All that comes out of a pipe, to its end.
+fn output(fresh: &mut Fresh) -> Result<String, Box<dyn Error>> {
+    let mut pipe = std::fs::File::from(fresh.stdout.take().ok_or("it has no pipe")?);
+    let mut bytes = Vec::new();
+    wait_for(|| match pipe.read_to_end(&mut bytes) {
+        Ok(_) => Ok(Some(())),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error.into()),
+    })?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// Children with and without a switch of user in turn, in a daemon that nobody may look into.
+fn mixed(count: &str) -> Answer {
+    guard::set_not_dumpable()?;
+    let plans = [prepared("-", &["true"])?, prepared("nobody", &["true"])?];
+    let mut ran = 0;
+    for index in 0..count.parse()? {
+        let mut fresh = made(&plans[index % 2], Output::Null)?;
+        if index % 3 > 0 {
+            verdict(&mut fresh)?.map_err(|error| format!("{error:?}"))?;
+        }
+        ran += usize::from(end(fresh.pid, fresh.pidfd.as_ref())? == ExitStatus::Code(0));
+    }
+    println!("dumpable {}, {ran} ran", nix::sys::prctl::get_dumpable()?);
+    Ok(0)
+}
+
+/// Children whose verdict is let go of at once, each with a word of its own to say.
+fn unheard(count: &str) -> Answer {
+    let mut children = Vec::new();
+    for index in 0..count.parse()? {
+        let word = format!("{index} {}", "x".repeat(index));
+        let Fresh { pid, pidfd, stdout, .. } = made(&prepared("-", &["echo", &word])?, Output::Pipe)?;
+        children.push((word, pid, pidfd, stdout));
+    }
+    let mut ran = 0;
+    for (word, pid, pidfd, stdout) in children {
+        let status = end(pid, pidfd.as_ref())?;
+        let mut said = String::new();
+        std::fs::File::from(stdout.ok_or("it has no pipe")?).read_to_string(&mut said)?;
+        ran += usize::from(status == ExitStatus::Code(0) && said.trim_end() == word.trim_end());
+    }
+    println!("{ran} ran as told");
+    Ok(0)
+}
+
+/// A child that somebody ends on its way to its exec.
+fn killed_early() -> Answer {
+    let mut fresh = made(&prepared("-", &["true"])?, Output::Null)?;
+    let status = end(fresh.pid, fresh.pidfd.as_ref())?;
+    println!("{status:?}: {:?}", fresh.verdict.read_of_the_dead()?);
+    Ok(0)
+}
+
+/// Children of a daemon with a long table of descriptors; none of their pipes may stay open.
+fn places(count: &str, script: &str) -> Answer {
+    limits::raise_nofile()?;
+    supervice::sys::spawn::reserve_places()?;
+    let _held: Vec<_> = (0..600).map(|_| std::fs::File::open("/dev/null")).collect::<Result<_, _>>()?;
+    let plan = prepared("-", &["sh", "-c", script])?;
+    let open = || -> Result<usize, Box<dyn Error>> { Ok(std::fs::read_dir("/proc/self/fd")?.count()) };
+    let before = open()?;
+    let mut children = (0..count.parse()?).map(|_| made(&plan, Output::Pipe)).collect::<Result<Vec<_>, _>>()?;
+    let (mut said, mut failed) = (BTreeMap::new(), 0);
+    for fresh in &mut children {
+        end(fresh.pid, fresh.pidfd.as_ref())?;
+        failed += usize::from(matches!(fresh.verdict.read_of_the_dead()?, VerdictRead::Failed(_)));
+        let words = output(fresh)?.split_whitespace().filter(|word| *word != "3").collect::<Vec<_>>().join(" ");
+        *said.entry(words).or_insert(0) += 1;
+    }
+    drop(children);
+    let rest = if open()? == before { "nothing is" } else { "descriptors are" };
+    match (failed, said.pop_first()) {
+        (0, Some((words, count))) => println!("{count} said {words}, {rest} left over"),
+        _ => println!("{failed} failed, {rest} left over"),
+    }
     Ok(0)
 }
 

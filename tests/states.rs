@@ -8,7 +8,7 @@ use supervice::engine::message::{
     Command, Effect, Event, ExitStatus, FailureClass, Input, Outcome, Plan, ProbeResult, Signal, SpawnError,
     SpawnStage, State,
 };
-use supervice::engine::policy::{Autorestart, HealthPolicy, Policy};
+use supervice::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use supervice::engine::time::{Duration, Instant};
 
 /// One instance in one phase.
@@ -27,6 +27,9 @@ fn policy() -> Policy {
         autorestart: Autorestart::Always,
         exitcodes: BTreeSet::from([0]),
         start_secs: Duration::from_secs(1),
+        readiness: Readiness::Lived,
+        ready_timeout: Duration::from_secs(60),
+        watchdog: None,
         start_retries: 3,
         stop_signal: Signal::TERM,
         stop_timeout: Duration::from_secs(10),
@@ -71,6 +74,10 @@ impl Stage {
         let mut stage = Stage::made(policy);
         stage.exec_ok();
         stage
+    }
+
+    fn unready(readiness: Readiness) -> Stage {
+        Stage::gate(Policy { readiness, ..policy() })
     }
 
     fn running(policy: Policy) -> Stage {
@@ -196,6 +203,10 @@ impl Stage {
         self.hear(Input::ExecOk { run: self.run })
     }
 
+    fn ready(&mut self) -> Vec<Effect> {
+        self.hear(Input::Ready { run: self.run })
+    }
+
     fn spawn_failed(&mut self, class: FailureClass) -> Vec<Effect> {
         let error = SpawnError { stage: SpawnStage::Exec, errno: 2, class };
         self.hear(Input::SpawnFailed { run: self.run, error })
@@ -252,12 +263,14 @@ impl Stage {
 type Bring = fn() -> Stage;
 type Stimulus = fn(&mut Stage) -> Vec<Effect>;
 
-const PHASES: [(&str, Bring); 15] = [
+const PHASES: [(&str, Bring); 17] = [
     ("STOPPED", || Stage::stopped(policy())),
     ("BACKOFF", Stage::backoff),
     ("STARTING, no process yet", || Stage::queued(policy())),
     ("STARTING, exec not confirmed", || Stage::made(policy())),
     ("STARTING, `startsecs` not over", || Stage::gate(policy())),
+    ("STARTING, to say that it is ready", || Stage::unready(Readiness::Notified)),
+    ("STARTING, to pass a check", || Stage::unready(Readiness::Checked)),
     ("RUNNING", || Stage::running(policy())),
     ("UNHEALTHY", Stage::unhealthy),
     ("STOPPING, asked to", Stage::stopping),
@@ -279,9 +292,10 @@ const ORDERS: [(&str, Stimulus); 6] = [
     ("shutdown", Stage::shutdown),
 ];
 
-const NEWS: [(&str, Stimulus); 7] = [
+const NEWS: [(&str, Stimulus); 8] = [
     ("process made", Stage::spawned),
     ("exec worked", Stage::exec_ok),
+    ("says it is ready", Stage::ready),
     ("start failed", |stage| stage.spawn_failed(FailureClass::Ordinary)),
     ("can never work", |stage| stage.spawn_failed(FailureClass::Permanent)),
     ("no room now", |stage| stage.spawn_failed(FailureClass::Shortage)),

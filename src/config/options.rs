@@ -175,6 +175,8 @@ use Section::{Group, Program, Supervice};
 pub const LOG_LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL"];
 /// The words of `reconcile`.
 pub const RECONCILE: &[&str] = &["auto", "kill", "warn", "off"];
+/// The words of `ready`.
+pub const READY: &[&str] = &["startsecs", "notify", "healthcheck"];
 /// The words of `healthcheck_type`.
 pub const PROBE_TYPES: &[&str] = &["none", "tcp", "script", "http"];
 /// The words of `autorestart`.
@@ -200,6 +202,9 @@ pub const OPTIONS: &[OptionRow] = &[
     option(Program, "autorestart", Value("true"), Kind::Choice(AUTORESTART), "Start again after an exit nobody asked for; unexpected: as exitcodes says."),
     option(Program, "exitcodes", Value("0"), Kind::ExitCodes, "Exit codes that autorestart = unexpected takes as expected."),
     option(Program, "startsecs", Value("1"), Kind::Seconds(Least::Zero), "RUNNING only after living this long; 0: at once."),
+    option(Program, "ready", Value("startsecs"), Kind::Choice(READY), "What makes it RUNNING: living for startsecs, its own word, or the first check that passes."),
+    option(Program, "ready_timeout", Value("60"), Kind::Seconds(Least::AboveZero), "ready = notify, healthcheck: a start that waits longer has failed."),
+    option(Program, "watchdog_sec", Value("0"), Kind::Seconds(Least::Zero), "Once RUNNING, it has to send WATCHDOG=1 at least so often; 0: no watchdog."),
     option(Program, "startretries", Value("3"), MANY, "Retries after a failed first attempt, then FATAL."),
     option(Program, "stopsignal", Value("TERM"), Kind::Signal, "How a stop begins."),
     option(Program, "stopwaitsecs", Value("10"), Kind::Seconds(Least::Zero), "From the stop signal to SIGKILL for the process group."),

@@ -1,13 +1,13 @@
 //! `[program:NAME]` turned into its instances; `%(process_num)s` is expanded here, once.
 
 use super::health::Health;
-use super::options::{AUTORESTART, RECONCILE};
+use super::options::{AUTORESTART, READY, RECONCILE};
 use super::problems::quoted;
 use super::section::Reading;
 use super::streams::Limits;
 use super::{environment, signal, value, words};
 use crate::engine::message::Signal;
-use crate::engine::policy::{Autorestart, Policy};
+use crate::engine::policy::{Autorestart, Policy, Readiness};
 use crate::spec::{InstanceSpec, Launch, Reconcile};
 use std::collections::BTreeMap;
 
@@ -147,11 +147,15 @@ fn policy(section: &mut Reading<'_>, health: &Health) -> Policy {
     if section.gives("exitcodes") && autorestart != Autorestart::Unexpected {
         section.warn("exitcodes", "decides about restarts only with autorestart = unexpected".to_owned());
     }
+    let watchdog = section.seconds("watchdog_sec");
     Policy {
         autostart: section.flag("autostart"),
         autorestart,
         exitcodes: section.value("exitcodes", value::exit_codes).unwrap_or_default(),
         start_secs: section.seconds("startsecs"),
+        readiness: readiness(section, health),
+        ready_timeout: section.seconds("ready_timeout"),
+        watchdog: (!watchdog.is_zero()).then_some(watchdog),
         start_retries: section.count("startretries"),
         stop_signal: section.value("stopsignal", signal::signal).unwrap_or(Signal::TERM),
         stop_timeout: section.seconds("stopwaitsecs"),
@@ -166,6 +170,28 @@ fn autorestart(section: &mut Reading<'_>) -> Autorestart {
         ("unexpected", _) => Autorestart::Unexpected,
         (_, Ok(false)) => Autorestart::Never,
         _ => Autorestart::Always,
+    }
+}
+
+fn readiness(section: &mut Reading<'_>, health: &Health) -> Readiness {
+    let word = READY[section.choice("ready", READY)];
+    let unused: &[&str] = match word {
+        "notify" => &["startsecs"],
+        "healthcheck" => &["startsecs", "healthcheck_start_period"],
+        _ => &["ready_timeout"],
+    };
+    for option in unused.iter().filter(|option| section.gives(option)).collect::<Vec<_>>() {
+        section.warn(option, format!("has no effect with ready = {word}"));
+    }
+    match word {
+        "notify" => Readiness::Notified,
+        "healthcheck" if health.policy.is_none() => {
+            let right = "ready = healthcheck needs healthcheck_type = tcp, script or http";
+            section.error("ready", format!("there is no health check to wait for ({right})"));
+            Readiness::Lived
+        }
+        "healthcheck" => Readiness::Checked,
+        _ => Readiness::Lived,
     }
 }
 

@@ -3,8 +3,11 @@
 
 use super::children::Children;
 use super::connections::Connections;
+use super::memory::Memory;
+use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
+use super::orphans::Orphans;
 use super::probes::Probes;
 use super::roster::Roster;
 use super::settings::Settings;
@@ -20,12 +23,15 @@ use crate::spec::Config;
 use crate::sys::daemonize::{self, Readiness, Side};
 use crate::sys::lock::PidLock;
 use crate::sys::signals::Signals;
-use crate::sys::spawn::Inherited;
+use crate::sys::spawn::{self, Inherited};
 use crate::sys::{clock, guard, limits, socket, user};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+
+/// With so many instances the table of descriptors is so long that copying it is felt at each spawn.
+const MANY_INSTANCES: usize = 100;
 
 const DONE: i32 = 0;
 const FAILED: i32 = 1;
@@ -55,17 +61,13 @@ pub(super) fn log_warnings(config: &Config, path: &Path) {
 /// `-t`: every error and every warning, nothing touched.
 fn check(options: &Options) -> i32 {
     let path = &options.configuration;
-    match vet::load(path) {
-        Ok(config) => {
-            if !config.warnings.is_empty() {
-                complain(&vet::render(&config.warnings, path));
-            }
-            say(&format!("{}: {} instances, no errors\n", path.display(), config.instances.len()))
-        }
-        Err(problems) => {
-            complain(&vet::render(&problems, path));
-            USAGE
-        }
+    let draft = vet::check(path);
+    for problems in [&draft.problems, &draft.config.warnings].into_iter().filter(|problems| !problems.is_empty()) {
+        complain(&vet::render(problems, path));
+    }
+    match draft.problems.len() {
+        0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
+        _ => USAGE,
     }
 }
 
@@ -83,6 +85,12 @@ fn run(options: &Options) -> i32 {
         Ok(config) => config,
         Err(problems) => return refuse(&vet::render(&problems, &options.configuration), USAGE),
     };
+    // While the low numbers are still free. A few programs never make so long a table that its copies are felt.
+    if config.instances.len() >= MANY_INSTANCES
+        && let Err(error) = spawn::reserve_places()
+    {
+        return refuse(&format!("supervice: reserving descriptors failed: {error}"), FAILED);
+    }
     if options.nodaemon {
         return match bear(options, &config, inherited) {
             Ok(mut daemon) => daemon.live(&config),
@@ -136,6 +144,14 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
         }
     };
     let connections = Connections::new(bound);
+    let memory = match Memory::open(&spec.state_file) {
+        Ok(memory) => memory,
+        Err(text) => {
+            connections.withdraw();
+            give_back(lock);
+            return Err(text);
+        }
+    };
     let settings = match Settings::new(options, spec, lock, inherited.umask) {
         Ok(settings) => settings,
         Err((text, lock)) => {
@@ -147,7 +163,7 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
     log::info!("supervice {} starting (pid {})", env!("CARGO_PKG_VERSION"), std::process::id());
     log_warnings(config, &options.configuration);
     guard_ourselves(config);
-    assemble(options, signals, settings, connections, inherited).map_err(|error| error.to_string())
+    assemble(options, signals, settings, connections, memory, inherited).map_err(|error| error.to_string())
 }
 
 fn assemble(
@@ -155,22 +171,27 @@ fn assemble(
     signals: Signals,
     settings: Settings,
     connections: Connections,
+    memory: Memory,
     inherited: Inherited,
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
-    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX);
+    let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
     let mut daemon = Daemon {
         now,
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
+        alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
         streams: Streams::new(inherited.umask),
         spawner: Spawner::new(inherited, nofile),
+        memory,
+        orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
         probes: Probes::new(),
+        notices: Notices::new(),
         signals,
         settings,
         pidfile_place: None,
@@ -183,7 +204,7 @@ fn assemble(
         verdicts: Vec::new(),
         arrivals: Vec::new(),
         sweep_armed: false,
-        linger_armed: false,
+        linger: None,
         stale_events: 0,
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
@@ -229,6 +250,8 @@ impl Daemon {
     fn live(&mut self, config: &Config) -> i32 {
         self.now = clock::monotonic();
         let (plan, _) = self.roster.adopt(config, &mut self.engine);
+        self.reconcile();
+        self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
         self.run()
     }

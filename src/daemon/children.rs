@@ -1,12 +1,53 @@
 //! The only place where pids live: which process is which run, and what is left of its group.
 
+use super::state_file::Record;
 use crate::engine::id::{Key, RunId};
 use crate::engine::message::{ExitStatus, Pid, SpawnError};
 use crate::engine::slots::Slots;
 use crate::engine::time::Instant;
+use crate::spec::InstanceSpec;
+use crate::sys::identity;
 use crate::sys::spawn::Verdict;
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// What a later daemon has to know of a child.
+#[derive(Debug)]
+pub struct Trace {
+    /// What it was started with.
+    pub spec: Rc<InstanceSpec>,
+    /// The marker in its environment.
+    pub marker: String,
+    /// Its start, and the inode of its pidfd; looked up when it is recorded.
+    identity: Option<(Option<u64>, Option<u64>)>,
+}
+
+impl Trace {
+    /// Of a child that nobody looked at yet.
+    pub fn new(spec: Rc<InstanceSpec>, marker: String) -> Trace {
+        Trace { spec, marker, identity: None }
+    }
+
+    fn record(&mut self, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
+        let (start, inode) = *self.identity.get_or_insert_with(|| {
+            // Once it is reaped, only its marker tells its group from others.
+            let stat = if reaped { None } else { identity::stat(pid).ok().flatten() };
+            (stat.map(|stat| stat.start), pidfd.and_then(identity::unique_inode))
+        });
+        Record {
+            name: self.spec.name.clone(),
+            pid,
+            start,
+            inode,
+            run: Some(self.marker.clone()),
+            pdeathsig: self.spec.launch.pdeathsig,
+            reconcile: self.spec.reconcile,
+            stop_signal: self.spec.policy.stop_signal,
+            stop_wait: self.spec.policy.stop_timeout,
+        }
+    }
+}
 
 /// One process we made, from its making until its group is empty.
 #[derive(Debug)]
@@ -17,6 +58,8 @@ pub struct Child {
     pub pid: Pid,
     /// Says when it died; signals go through it. `None` where the kernel has none.
     pub pidfd: Option<OwnedFd>,
+    /// What is recorded of it; a helper of ours is not.
+    pub trace: Option<Trace>,
     /// The exec verdict still to come.
     pub verdict: Option<Verdict>,
     /// The verdict was bad; told to the engine when the process is reaped.
@@ -33,11 +76,12 @@ pub struct Child {
 
 impl Child {
     /// A fresh one, its exec still to come.
-    pub fn new(run: RunId, pid: Pid, pidfd: Option<OwnedFd>, verdict: Verdict) -> Child {
+    pub fn new(run: RunId, pid: Pid, pidfd: Option<OwnedFd>, verdict: Verdict, trace: Option<Trace>) -> Child {
         Child {
             run,
             pid,
             pidfd,
+            trace,
             verdict: Some(verdict),
             failed: None,
             confirmed: false,
@@ -56,6 +100,7 @@ pub struct Children {
     by_pid: HashMap<Pid, Key>,
     lingering: BTreeSet<Key>,
     unproven: usize,
+    changed: bool,
 }
 
 impl Children {
@@ -63,6 +108,7 @@ impl Children {
     pub fn insert(&mut self, child: Child) -> Key {
         let (run, pid) = (child.run, child.pid);
         self.unproven += usize::from(child.verdict.is_some());
+        self.changed |= child.trace.is_some();
         let key = self.table.insert(child);
         self.by_run.insert(run, key);
         self.by_pid.insert(pid, key);
@@ -123,6 +169,7 @@ impl Children {
     pub fn remove(&mut self, key: Key) -> Option<Child> {
         self.take_verdict(key);
         let child = self.table.remove(key)?;
+        self.changed |= child.trace.is_some();
         self.lingering.remove(&key);
         self.by_run.remove(&child.run);
         if child.reaped.is_none() {
@@ -134,6 +181,19 @@ impl Children {
     /// Children whose exec is not confirmed yet.
     pub fn unproven(&self) -> usize {
         self.unproven
+    }
+
+    /// Whether there are others to record than the last time this was asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What a later daemon has to know of all of them.
+    pub fn records(&mut self) -> impl Iterator<Item = Record> {
+        self.table.iter_mut().filter_map(|(_, child)| {
+            let (pid, pidfd, reaped) = (child.pid, child.pidfd.as_ref(), child.reaped.is_some());
+            Some(child.trace.as_mut()?.record(pid, pidfd, reaped))
+        })
     }
 
     /// How many there are.

@@ -1,6 +1,8 @@
 //! The control socket: accepting, serving, and the bounds on clients that are slow, silent, half-gone or hostile.
 
 use super::readers::Follow;
+mod doors;
+
 use super::{Alarm, Daemon, source};
 use crate::engine::id::{Key, Stamp};
 use crate::engine::message::Input;
@@ -19,8 +21,6 @@ use mio::Interest;
 use mio::net::{UnixListener, UnixStream};
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
-use std::path::Path;
 
 /// One more closes the one idle longest.
 const CONNECTIONS_MAX: usize = 256;
@@ -36,9 +36,6 @@ const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// Until accepting is tried again when descriptors are short.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// Until binding the socket is tried again.
-const REBIND_RETRY: Duration = Duration::from_secs(1);
-
 struct Peer {
     conn: Conn<UnixStream>,
     /// The log it is shown as it grows.
@@ -57,6 +54,8 @@ pub(super) struct Connections {
     listener_queued: bool,
     accept_armed: bool,
     rebind_armed: bool,
+    /// Why the socket could not be bound again, as it was told.
+    rebind_trouble: Option<String>,
     /// Connections closed because there was no room or no progress.
     pub(super) evicted: u64,
     scratch: Vec<u8>,
@@ -73,6 +72,7 @@ impl Connections {
             listener_queued: false,
             accept_armed: false,
             rebind_armed: false,
+            rebind_trouble: None,
             evicted: 0,
             scratch: vec![0; READ_BUDGET],
         }
@@ -80,6 +80,11 @@ impl Connections {
 
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Whether a connection still waits for this deadline.
+    pub(super) fn waits_for(&self, key: Key, stamp: Stamp) -> bool {
+        self.table.get(key).is_some_and(|peer| peer.conn.wait == Some(stamp))
     }
 
     pub(super) fn mark(&mut self, mark: Mark, ready: &mut ReadyList) -> bool {
@@ -144,32 +149,14 @@ impl Connections {
 }
 
 impl Daemon {
-    /// Starts to listen on the bound socket.
-    pub(super) fn open_doors(&mut self) -> io::Result<()> {
-        let mut listener = UnixListener::from_std(self.connections.socket.listener.try_clone()?);
-        self.reactor.register(&mut listener, SourceId::single(Kind::Listener), Interest::READABLE)?;
-        self.connections.listener = Some(listener);
-        let path = self.connections.socket.path().to_owned();
-        self.connections.place = self.watch_place(&path, SourceId::single(Kind::Place));
-        // A client may have connected between bind and registration.
+    /// Time to accept again, after descriptors were short.
+    pub(super) fn accept_again(&mut self) {
+        self.connections.accept_armed = false;
         self.connections.mark_listener(&mut self.reactor.ready);
-        Ok(())
-    }
-
-    /// Stops listening and removes the socket, if it is still ours.
-    pub(super) fn close_doors(&mut self) {
-        if let Some(mut listener) = self.connections.listener.take() {
-            self.reactor.deregister(&mut listener);
-        }
-        if let Some(place) = self.connections.place.take() {
-            self.reactor.forget(place.as_raw_fd());
-        }
-        self.connections.withdraw();
     }
 
     pub(super) fn accept(&mut self) {
         self.connections.listener_queued = false;
-        self.connections.accept_armed = false;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = &self.connections.listener else { return };
             match listener.accept() {
@@ -208,7 +195,7 @@ impl Daemon {
 
     /// A deadline of a connection is over; one that was met in the meantime is forgotten.
     pub(super) fn conn_overdue(&mut self, key: Key, stamp: Stamp) {
-        if self.connections.table.get(key).is_some_and(|peer| peer.conn.wait == Some(stamp)) {
+        if self.connections.waits_for(key, stamp) {
             self.connections.evicted += 1;
             self.close_conn(key);
         }
@@ -254,32 +241,6 @@ impl Daemon {
         let keys: Vec<Key> = self.connections.table.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.close_conn(key);
-        }
-    }
-
-    /// Binds the socket anew where it is gone from its place.
-    pub(super) fn rebind(&mut self) {
-        self.connections.rebind_armed = false;
-        if self.closing || self.connections.in_place() {
-            return;
-        }
-        let path = self.connections.socket.path().to_owned();
-        match socket::bind(&path, self.settings.has_lock()) {
-            Ok(bound) => {
-                if let Some(mut old) = self.connections.listener.take() {
-                    self.reactor.deregister(&mut old);
-                }
-                self.connections.socket = bound;
-                match self.open_doors() {
-                    Ok(()) => log::warn!("the socket {} was gone; bound again", path.display()),
-                    Err(error) => log::error!("listening on {} again failed: {error}", path.display()),
-                }
-            }
-            Err(error) => {
-                log::error!("the socket {} is gone and cannot be bound again: {error}", path.display());
-                self.connections.rebind_armed = true;
-                self.arm(REBIND_RETRY, Alarm::Rebind);
-            }
         }
     }
 
@@ -346,25 +307,6 @@ impl Daemon {
             && self.orders.desert(ticket)
         {
             self.feed(Input::Withdrawn { ticket });
-        }
-    }
-
-    /// Watches the place of a file of ours. Without a watch its loss is only noticed on SIGUSR1.
-    pub(super) fn watch_place(&self, path: &Path, id: SourceId) -> Option<PathWatch> {
-        let place = match PathWatch::new(path) {
-            Ok(place) => place,
-            Err(error) if error.kind() == ErrorKind::Unsupported => return None,
-            Err(error) => {
-                log::warn!("{} cannot be watched (SIGUSR1 makes the daemon look): {error}", path.display());
-                return None;
-            }
-        };
-        match self.reactor.watch(place.as_raw_fd(), id) {
-            Ok(()) => Some(place),
-            Err(error) => {
-                log::warn!("{} cannot be watched (SIGUSR1 makes the daemon look): {error}", path.display());
-                None
-            }
         }
     }
 }

@@ -11,10 +11,13 @@ use crate::sys::kill::{self, GroupState};
 use crate::sys::signals::Arrival;
 use crate::sys::spawn::{self, Verdict, VerdictRead};
 use crate::sys::watch::{self, Reap};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// How often a group that outlives its leader is asked whether it is empty.
-const LINGER_EVERY: Duration = Duration::from_millis(50);
+/// How long after its leader's death a group is asked for the first time whether it is empty; from then on after twice
+/// the time, for members whose end nobody tells us.
+const LINGER_FIRST: Duration = Duration::from_millis(50);
+const LINGER_MAX: Duration = Duration::from_millis(800);
 /// How long after SIGKILL /proc is asked whether only zombies are left, and how often.
 const ZOMBIES_AFTER: Duration = Duration::from_secs(1);
 /// At most so often all children are asked for unknown ones.
@@ -34,18 +37,35 @@ impl Daemon {
         }
     }
 
-    /// Asks all groups that outlive their leader; comes back as long as there are any.
-    pub(super) fn check_lingering(&mut self) {
-        self.linger_armed = false;
+    /// Time to ask the groups that outlive their leaders, and to come back as long as there are any.
+    pub(super) fn lingering_due(&mut self) {
+        let Some((_, wait)) = self.linger.filter(|(at, _)| *at <= self.now) else { return };
+        self.linger = None;
+        self.check_lingering();
+        if self.children.any_lingering() {
+            self.ask_lingering_in((2 * wait).min(LINGER_MAX));
+        }
+    }
+
+    /// Somebody of such a group may be gone soon.
+    pub(super) fn ask_lingering_soon(&mut self) {
+        self.ask_lingering_in(LINGER_FIRST);
+    }
+
+    fn ask_lingering_in(&mut self, wait: Duration) {
+        let at = self.now + wait;
+        if self.linger.is_none_or(|(armed, _)| at < armed) {
+            self.linger = Some((at, wait));
+            self.arm(wait, Alarm::Linger);
+        }
+    }
+
+    fn check_lingering(&mut self) {
         for key in self.children.lingering() {
             if let Some(run) = self.emptied(key) {
                 self.children.remove(key);
                 self.feed(Input::GroupEmpty { run });
             }
-        }
-        if self.children.any_lingering() && !self.linger_armed {
-            self.linger_armed = true;
-            self.arm(LINGER_EVERY, Alarm::Linger);
         }
     }
 
@@ -126,19 +146,16 @@ impl Daemon {
         let awaited = self.engine.instance(run.instance).and_then(|instance| instance.run());
         if leftovers && awaited.is_some_and(|current| current.id == run) {
             self.children.linger(key);
-            if !self.linger_armed {
-                self.linger_armed = true;
-                self.arm(LINGER_EVERY, Alarm::Linger);
-            }
+            self.ask_lingering_soon();
         } else {
             self.children.remove(key);
         }
     }
 
     /// The verdict pipe spoke while the child lives, or says it is about to die.
-    fn hear_verdict(&mut self, key: Key) {
+    pub(super) fn hear_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
-        match read(verdict) {
+        match told(verdict.read()) {
             VerdictRead::Pending => {}
             VerdictRead::ExecOk => {
                 self.drop_verdict(key);
@@ -153,7 +170,7 @@ impl Daemon {
 
     fn settle_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
-        match read(verdict) {
+        match told(verdict.read_of_the_dead()) {
             VerdictRead::Failed(error) => self.note_failure(key, error),
             VerdictRead::ExecOk | VerdictRead::Pending => {
                 self.drop_verdict(key);
@@ -213,8 +230,8 @@ impl Daemon {
     }
 }
 
-fn read(verdict: &mut Verdict) -> VerdictRead {
-    verdict.read().unwrap_or_else(|error| {
+fn told(read: io::Result<VerdictRead>) -> VerdictRead {
+    read.unwrap_or_else(|error| {
         log::error!("reading an exec verdict failed: {error}");
         VerdictRead::Pending
     })

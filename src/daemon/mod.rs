@@ -7,8 +7,12 @@ pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod marker;
+mod memory;
+mod notices;
 pub mod options;
 mod orders;
+mod orphans;
 mod perform;
 mod probes;
 mod readers;
@@ -19,11 +23,12 @@ mod rpc;
 mod settings;
 mod shutdown;
 mod spawner;
+pub mod state_file;
 mod streams;
 pub mod vet;
 
 use crate::engine::Engine;
-use crate::engine::id::{InstanceId, Key, Ticket};
+use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
@@ -34,7 +39,10 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use memory::Memory;
+use notices::Notices;
 use orders::Orders;
+use orphans::Orphans;
 use probes::Probes;
 use roster::Roster;
 use settings::Settings;
@@ -48,6 +56,9 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
 const TURN_BUDGET: usize = 128 * 1024;
+
+/// Fewer forgotten alarms than this are not worth a look.
+const ALARMS_KEPT: usize = 256;
 
 /// The watch on the pidfile.
 const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
@@ -67,6 +78,10 @@ pub(crate) enum Alarm {
     Logs,
     /// The socket that could not be bound again.
     Rebind,
+    /// The state file, which is not written all the time.
+    Memory,
+    /// What an earlier daemon left, on its way out.
+    Orphans,
     /// Health checks for which there was no room.
     ProbeRetry,
     /// An address of a health check has had its share of the time.
@@ -83,13 +98,18 @@ pub struct Daemon {
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
+    /// With more alarms than this it is worth a look which of them are forgotten.
+    alarms_kept: usize,
     roster: Roster,
     children: Children,
     spawner: Spawner,
+    memory: Memory,
+    orphans: Orphans,
     streams: Streams,
     connections: Connections,
     orders: Orders,
     probes: Probes,
+    notices: Notices,
     signals: Signals,
     settings: Settings,
     pidfile_place: Option<PathWatch>,
@@ -103,7 +123,8 @@ pub struct Daemon {
     verdicts: Vec<Key>,
     arrivals: Vec<Arrival>,
     sweep_armed: bool,
-    linger_armed: bool,
+    /// When the groups that outlive their leaders are asked next, and how long that wait is.
+    linger: Option<(Instant, Duration)>,
     stale_events: u64,
 }
 
@@ -116,6 +137,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
@@ -125,6 +147,8 @@ impl Daemon {
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
+            self.forget_alarms();
+            self.save_children();
             self.wake_followers();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
@@ -147,6 +171,7 @@ impl Daemon {
                 self.engine.handle(self.now, answer);
             }
         }
+        self.roster.tidy();
     }
 
     fn wait_and_mark(&mut self) -> std::io::Result<()> {
@@ -163,7 +188,8 @@ impl Daemon {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        if self.can_launch() || self.probes.has_work() || self.reload_is_due() || self.finished.is_some() {
+        let has_work = self.can_launch() || self.probes.has_work() || self.notices.has_work() || self.reload_is_due();
+        if has_work || self.finished.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()
@@ -181,6 +207,7 @@ impl Daemon {
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),
                 Kind::Probe => self.probes.mark(mark.id.key),
                 Kind::Names => self.probes.mark_names(),
+                Kind::Notify => self.notices.mark(),
                 Kind::Child => note(&mut self.deaths, mark.id.key, self.children.get(mark.id.key).is_some()),
                 Kind::Verdict => note(&mut self.verdicts, mark.id.key, self.children.get(mark.id.key).is_some()),
             });
@@ -217,11 +244,13 @@ impl Daemon {
         while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
             match alarm {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
-                Alarm::Accept => self.accept(),
-                Alarm::Linger => self.check_lingering(),
+                Alarm::Accept => self.accept_again(),
+                Alarm::Linger => self.lingering_due(),
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
-                Alarm::Rebind => self.rebind(),
+                Alarm::Rebind => self.rebind_again(),
+                Alarm::Memory => self.memory_due(),
+                Alarm::Orphans => self.hunt(),
                 Alarm::ProbeRetry => self.ask_again(),
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
@@ -232,6 +261,30 @@ impl Daemon {
             self.engine.check_invariants();
             true
         });
+    }
+
+    /// What connections and checks waited for and had is no reason to wake up, nor to be kept for long.
+    fn forget_alarms(&mut self) {
+        let (connections, probes, linger) = (&self.connections, &self.probes, self.linger);
+        let holds = |alarm: &Alarm, stamp: Stamp| match *alarm {
+            Alarm::Conn(key) => connections.waits_for(key, stamp),
+            Alarm::ProbeShare(key) => probes.waits_for(key, stamp),
+            Alarm::Linger => linger.is_some(),
+            Alarm::Accept
+            | Alarm::Sweep
+            | Alarm::Logs
+            | Alarm::Rebind
+            | Alarm::Memory
+            | Alarm::Orphans
+            | Alarm::ProbeRetry
+            | Alarm::ProbeFlood
+            | Alarm::ProbeLinger => true,
+        };
+        if self.alarms.len() > self.alarms_kept {
+            self.alarms.sweep(holds);
+            self.alarms_kept = ALARMS_KEPT.max(2 * self.alarms.len());
+        }
+        self.alarms.skim(holds);
     }
 
     fn obey_signals(&mut self) {

@@ -73,9 +73,16 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Asked, String> {
     }
 }
 
-/// `--logfile=x` and `-lx` mean `--logfile x`; a path need not be UTF-8, so this is done on bytes.
+/// `--logfile=x` and `-lx` mean `--logfile x`, and `-ntlx` means `-n -t -l x`; a path need not be UTF-8, so this is done on
+/// bytes.
 fn split_value(argument: OsString) -> Vec<OsString> {
     let bytes = argument.as_bytes();
+    if let [b'-', flag @ (b'n' | b't' | b'h'), rest @ ..] = bytes
+        && !rest.is_empty()
+    {
+        let (first, rest) = (OsStr::from_bytes(&[b'-', *flag]).to_owned(), [b"-", rest].concat());
+        return std::iter::once(first).chain(split_value(OsStr::from_bytes(&rest).to_owned())).collect();
+    }
     let at = match bytes {
         [b'-', b'-', ..] => bytes.iter().position(|&byte| byte == b'='),
         [b'-', b'c' | b'l' | b'e', _, ..] => Some(2),
@@ -117,6 +124,7 @@ mod tests {
         let long = parsed(&["--configuration", "a", "--nodaemon", "--logfile=b", "--loglevel", "DEBUG", "--test"]);
         assert_eq!(short, long);
         assert_eq!(short, parsed(&["-ca", "-n", "-l=b", "-eDEBUG", "-t"]));
+        assert_eq!(short, parsed(&["-ntca", "-lb", "-edebug"]));
         assert!(matches!(short, Ok(Asked::Run(options)) if options.loglevel == Some(LogLevel::Debug)));
     }
 

@@ -3,9 +3,13 @@
 use super::Daemon;
 use super::{orders, report};
 use crate::engine::id::{RunId, Ticket};
-use crate::engine::message::{Effect, Event, Input, Outcome, Signal};
+use crate::engine::message::{Cause, Effect, Event, FailureClass, Input, Outcome, Signal, State};
+use crate::engine::time::Duration;
 use crate::sys::kill::{self, KillError};
 use crate::sys::signals;
+
+/// At most one word about the same shortage in this time.
+const SHORTAGE_EVERY: Duration = Duration::from_secs(60);
 
 impl Daemon {
     /// Does what the engine decided.
@@ -21,6 +25,7 @@ impl Daemon {
             Effect::Forget { instance } => {
                 self.roster.forget(instance);
                 self.probes.forget(instance);
+                self.notices.forget(instance);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }
@@ -30,8 +35,29 @@ impl Daemon {
     fn publish(&mut self, event: &Event) {
         self.probes.note(event, self.now);
         if let Some((level, text)) = report::line(event, &self.roster, &self.probes) {
+            let level = if self.is_old_news(event) { log::Level::Debug } else { level };
             log::log!(level, "{text}");
         }
+    }
+
+    /// A shortage is met once a second by each that wants to start, for as long as it lasts: it is told once a minute.
+    fn is_old_news(&mut self, event: &Event) -> bool {
+        let (instance, error) = match *event {
+            Event::SpawnFailed { run, error } => (run.instance, error),
+            Event::StateChanged { instance, to: State::Backoff, cause: Some(Cause::Spawn(error)), .. } => {
+                (instance, error)
+            }
+            _ => return false,
+        };
+        let Some(entry) = self.roster.entry_mut(instance).filter(|_| error.class == FailureClass::Shortage) else {
+            return false;
+        };
+        // Both lines of one failure come in one instant.
+        let told = entry.shortage_told.filter(|&at| at != self.now && self.now.since(at) < SHORTAGE_EVERY);
+        if told.is_none() {
+            entry.shortage_told = Some(self.now);
+        }
+        told.is_some()
     }
 
     /// Signals the group of a run; before its exec is confirmed the group may not exist, and the leader is signalled.
@@ -44,6 +70,7 @@ impl Daemon {
         } else {
             kill::signal_process(pid, pidfd, signal)
         };
+        let lingers = child.reaped.is_some();
         if signal == Signal::KILL {
             child.killed_at = Some(now);
         } else if child.confirmed {
@@ -59,6 +86,9 @@ impl Daemon {
             Err(error) => {
                 log::error!("{}: signal {} to {pid} failed: {error}", self.roster.name(run.instance), signal.0)
             }
+        }
+        if lingers {
+            self.ask_lingering_soon();
         }
     }
 

@@ -111,6 +111,11 @@ impl Probes {
         }
     }
 
+    /// Whether a check still waits for this deadline.
+    pub(super) fn waits_for(&self, key: Key, stamp: Stamp) -> bool {
+        self.table.get(key).is_some_and(|check| check.share == Some(stamp))
+    }
+
     /// Notes that something happened to a check.
     pub(super) fn mark(&mut self, key: Key) -> bool {
         let known = self.table.contains(key);
@@ -149,7 +154,7 @@ impl Probes {
     /// Takes down a verdict of the engine, with the words that belong to it.
     pub(super) fn note(&mut self, event: &Event, now: Instant) {
         let (probe, failures) = match *event {
-            Event::ProbePassed { probe, .. } => (probe, 0),
+            Event::ProbePassed { probe, .. } | Event::NotReadyYet { probe, .. } => (probe, 0),
             Event::ProbeFailed { probe, failures, .. } => (probe, failures),
             _ => return,
         };

@@ -86,15 +86,8 @@ impl Daemon {
     }
 
     fn still_leaving(&self, config: &Config) -> Option<String> {
-        let leaving = |name: &str| {
-            let mut entries = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
-            entries.any(|entry| entry.leaving && entry.spec.name == name)
-        };
-        let anyone = self.roster.in_order().iter().any(|&id| self.roster.entry(id).is_some_and(|entry| entry.leaving));
-        if !anyone {
-            return None;
-        }
-        config.instances.iter().map(|spec| &spec.name).find(|name| leaving(name)).cloned()
+        let leaving = self.roster.leaving();
+        config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(name.as_str())).cloned()
     }
 
     fn take_on_settings(&mut self, new: &DaemonSpec) {

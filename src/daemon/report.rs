@@ -24,7 +24,7 @@ pub fn line(event: &Event, roster: &Roster, probes: &Probes) -> Option<(Level, S
         }
         Event::Exited { run, status, expected, leftovers, .. } => {
             let level = if expected { Level::Info } else { Level::Warn };
-            let rest = if leftovers { "; members of its process group live on" } else { "" };
+            let rest = if leftovers && !expected { "; members of its process group live on" } else { "" };
             Some((level, format!("{} {}{rest}", roster.name(run.instance), exit_text(status))))
         }
         Event::SpawnFailed { run, error } => {
@@ -48,6 +48,19 @@ pub fn line(event: &Event, roster: &Roster, probes: &Probes) -> Option<(Level, S
             let message = probes.record(probe.run.instance).map_or("", |record| &record.message);
             Some((Level::Warn, format!("{name}: health check failed ({failures}/{retries}): {message}")))
         }
+        Event::NotReadyYet { probe, .. } => {
+            let name = roster.name(probe.run.instance);
+            let message = probes.record(probe.run.instance).map_or("", |record| &record.message);
+            Some((Level::Debug, format!("{name}: not ready yet: {message}")))
+        }
+        Event::ReadyTimedOut { run } => {
+            let entry = roster.entry(run.instance)?;
+            let within = entry.spec.policy.ready_timeout.as_secs_f64();
+            Some((Level::Warn, format!("{} was not ready within {within}s", entry.spec.name)))
+        }
+        Event::WatchdogMissed { run } => {
+            Some((Level::Warn, format!("{}: no WATCHDOG=1 came in time", roster.name(run.instance))))
+        }
         Event::HealthRestart { run, count, limit } => {
             let name = roster.name(run.instance);
             Some((Level::Warn, format!("{name}: restarting because it is unhealthy (restart {count}/{limit})")))
@@ -61,6 +74,8 @@ pub fn cause_text(cause: Cause, instance: InstanceId, roster: &Roster) -> String
         Cause::Exit(status) => exit_text(status),
         Cause::Spawn(error) => spawn_text(&error, instance, roster),
         Cause::Unhealthy => "its health checks failed".to_owned(),
+        Cause::NotReady => "it was not ready in time".to_owned(),
+        Cause::Hung => "it missed its watchdog".to_owned(),
     }
 }
 
@@ -115,15 +130,23 @@ impl Change {
             State::Running if self.from == State::Unhealthy => (Level::Info, format!("{name} is healthy again")),
             State::Running => (Level::Info, format!("Started {name}{pid}")),
             State::Unhealthy => (Level::Error, format!("{name} is unhealthy")),
+            State::Stopping if self.from == State::Exited => (Level::Info, format!("Stopping what {name} left behind")),
             State::Stopping => (Level::Info, format!("Stopping {name}{pid}")),
             State::Stopped => (Level::Info, format!("Stopped {name}")),
             State::Backoff => {
                 let delay = self.delay.unwrap_or_default().as_secs_f64();
                 (Level::Info, format!("Backoff {name}: next attempt in {delay:.1} s"))
             }
+            State::Fatal if self.attempts == 0 => (Level::Error, format!("{name}: giving up{}", why())),
             State::Fatal => {
-                (Level::Error, format!("{name}: giving up after {} failed attempts{}", self.attempts, why()))
+                let after = match self.attempts {
+                    0 => String::new(),
+                    1 => " after 1 failed attempt".to_owned(),
+                    many => format!(" after {many} failed attempts"),
+                };
+                (Level::Error, format!("{name}: giving up{after}{}", why()))
             }
+            State::Exited if self.from == State::Stopping => (Level::Info, format!("Nothing of {name} is left")),
             State::Starting | State::Exited => return None,
         })
     }

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::engine::id::InstanceId;
 use crate::engine::message::Plan as EnginePlan;
+use crate::engine::time::Instant;
 use crate::spec::{Config, GroupSpec, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,6 +18,8 @@ pub struct Entry {
     pub plan: Option<Rc<SpawnPlan>>,
     /// What went wrong with its last start, with the path it went wrong on.
     pub fault: Option<String>,
+    /// When a person was last told that there is no room for it.
+    pub shortage_told: Option<Instant>,
     /// A reload dropped it; it is known by its id only until it is down.
     pub leaving: bool,
 }
@@ -28,6 +31,8 @@ pub struct Roster {
     by_name: HashMap<String, InstanceId>,
     order: Vec<InstanceId>,
     groups: BTreeMap<String, Vec<InstanceId>>,
+    /// Some in `order` are forgotten.
+    untidy: bool,
 }
 
 /// What a reload changed, in names, each list sorted.
@@ -92,10 +97,23 @@ impl Roster {
         (plan, changes)
     }
 
-    /// Drops what is known of an instance that the engine let go.
+    /// Drops what is known of an instance that the engine let go; [`tidy`](Self::tidy) is to follow.
     pub fn forget(&mut self, id: InstanceId) {
-        self.entries.remove(&id);
-        self.order.retain(|&other| other != id);
+        self.untidy |= self.entries.remove(&id).is_some();
+    }
+
+    /// Takes those that were forgotten out of the order, all in one go.
+    pub fn tidy(&mut self) {
+        if std::mem::take(&mut self.untidy) {
+            let entries = &self.entries;
+            self.order.retain(|id| entries.contains_key(id));
+        }
+    }
+
+    /// The names of those that are leaving.
+    pub fn leaving(&self) -> HashSet<&str> {
+        let entries = self.order.iter().filter_map(|id| self.entries.get(id));
+        entries.filter(|entry| entry.leaving).map(|entry| entry.spec.name.as_str()).collect()
     }
 
     fn dismiss_all_but(&mut self, kept: &[InstanceSpec], plan: &mut EnginePlan, changes: &mut Changes) {
@@ -138,7 +156,10 @@ impl Roster {
         changes: &mut Changes,
     ) -> InstanceId {
         let id = engine.add(spec.policy.clone());
-        self.entries.insert(id, Entry { spec: Rc::new(spec.clone()), plan: None, fault: None, leaving: false });
+        self.entries.insert(
+            id,
+            Entry { spec: Rc::new(spec.clone()), plan: None, fault: None, shortage_told: None, leaving: false },
+        );
         self.by_name.insert(spec.name.clone(), id);
         plan.added.push(id);
         changes.added.push(spec.name.clone());

@@ -4,9 +4,11 @@ use super::Daemon;
 use super::orders::{Asker, Order};
 use super::readers::LogDeed;
 use super::roster::Entry;
+use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
-use crate::wire::reply::{ErrorCode, ProcessRow, Reply, RowDetail};
+use crate::engine::time::Duration;
+use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
 use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
 
 impl Daemon {
@@ -121,7 +123,7 @@ impl Daemon {
             detail.reason = instance.last_cause().map(|cause| super::report::cause_text(cause, id, &self.roster));
         }
         if let Some(at) = instance.retry_at() {
-            detail.retry_in_ms = Some(u64::try_from(at.since(self.now).as_millis()).unwrap_or(u64::MAX));
+            detail.retry_in_ms = Some(millis(at.since(self.now)));
         }
         if instance.attempts() > 0 || verbose {
             detail.attempts = Some(instance.attempts());
@@ -131,12 +133,33 @@ impl Daemon {
         if let Some(dropped) = self.streams.dropped(id).filter(|&bytes| bytes > 0) {
             detail.dropped_bytes = Some(dropped);
         }
+        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(str::to_owned);
         if verbose {
             detail.group = Some(entry.spec.group.clone());
             detail.program = Some(entry.spec.program.clone());
+            detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
         }
         detail
     }
+
+    fn health_detail(&self, id: InstanceId) -> HealthDetail {
+        let next = self.engine.instance(id).and_then(Instance::next_check_at);
+        let next_in_ms = next.map(|at| millis(at.since(self.now)));
+        match self.probes.record(id).filter(|record| record.checks > 0) {
+            None => HealthDetail { next_in_ms, ..HealthDetail::default() },
+            Some(record) => HealthDetail {
+                checks: record.checks,
+                failures: record.failures,
+                last_message: Some(record.message.clone()),
+                last_checked_ms_ago: Some(millis(self.now.since(record.at))),
+                next_in_ms,
+            },
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -34,9 +34,12 @@ impl Daemon {
             log::error!("{} could not be killed and is left behind", self.roster.name(id));
         }
         self.streams.drain(self.now);
+        self.tell_losses();
         self.say_farewell();
         self.close_doors();
         self.close_all();
+        self.close_memory();
+        self.notices.withdraw();
         self.settings.release_lock();
         log::info!("Shutdown complete");
         log::logger().flush();

@@ -2,9 +2,9 @@
 //!
 //! Waiting here counts as no attempt: the engine hears nothing of a run until its child is there or cannot be.
 
-use super::children::Child;
+use super::children::{Child, Trace};
 use super::streams::Opened;
-use super::{Daemon, source};
+use super::{Daemon, notices, source};
 use crate::engine::id::{InstanceId, RunId};
 use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
 use crate::reactor::source::Kind;
@@ -12,6 +12,7 @@ use crate::spec::{InstanceSpec, LogTarget};
 use crate::sys::log_file::OpenError;
 use crate::sys::spawn::{self, ErrorOutput, Fresh, Inherited, Output, Plan};
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
@@ -33,17 +34,29 @@ pub(super) struct Spawner {
     inherited: Inherited,
     /// The daemon's own limit of open files.
     nofile: usize,
+    /// Nobody is made yet: what an earlier daemon left comes first.
+    held: bool,
 }
 
 impl Spawner {
     pub(super) fn new(inherited: Inherited, nofile: usize) -> Spawner {
         let (queue, waiting) = (VecDeque::new(), HashSet::new());
-        Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile }
+        Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile, held: false }
     }
 
     /// Whether somebody waits.
     pub(super) fn has_work(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.held && !self.waiting.is_empty()
+    }
+
+    /// Makes everybody wait, or lets them go.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Whether everybody waits.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// What children inherit.
@@ -103,7 +116,7 @@ impl Daemon {
 
     fn has_room_to_spawn(&self) -> bool {
         let unproven = self.children.unproven();
-        unproven == 0 || unproven < self.unproven_limit()
+        !self.spawner.held && (unproven == 0 || unproven < self.unproven_limit())
     }
 
     fn unproven_limit(&self) -> usize {
@@ -127,14 +140,18 @@ impl Daemon {
 
     fn try_spawn(&mut self, run: RunId) -> Result<i32, SpawnError> {
         let (spec, plan) = self.prepare(run.instance)?;
+        if let Some(text) = self.orphans.in_the_way(&spec.name) {
+            return Err(self.in_the_way(run, text));
+        }
         let opened = match self.streams.open(&spec, plan.user(), self.now) {
             Ok(opened) => opened,
             Err(error) => return Err(self.log_refused(run, &error)),
         };
-        match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), None) {
+        let marker = self.memory.next_run(&spec);
+        match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), Some(&marker)) {
             Ok(fresh) => {
                 let pid = fresh.pid;
-                self.take_in(run, fresh, opened);
+                self.take_in(run, fresh, opened, Trace::new(spec, marker));
                 Ok(pid)
             }
             Err(error) => {
@@ -151,12 +168,31 @@ impl Daemon {
         entry.fault = None;
         // Looked up again at each start: an account that went away must not be used.
         let user = spawn::resolve_user(&entry.spec.launch)?;
-        if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.user() == user.as_ref()) {
-            return Ok((Rc::clone(&entry.spec), Rc::clone(plan)));
+        let (spec, known) = (Rc::clone(&entry.spec), entry.plan.clone());
+        // Also with a plan that is known: the socket may have been removed meanwhile.
+        let addressed = match notices::speaks(&spec).then(|| self.with_address(&spec)) {
+            Some(Err(error)) => return Err(self.unaddressed(id, &error)),
+            Some(Ok(launch)) => Some(launch),
+            None => None,
+        };
+        if let Some(plan) = known.filter(|plan| plan.user() == user.as_ref()) {
+            return Ok((spec, plan));
         }
-        let plan = Rc::new(Plan::prepare(&entry.spec.launch, &self.spawner.inherited, user.as_ref())?);
-        entry.plan = Some(Rc::clone(&plan));
-        Ok((Rc::clone(&entry.spec), plan))
+        let launch = addressed.as_ref().unwrap_or(&spec.launch);
+        let plan = Rc::new(Plan::prepare(launch, &self.spawner.inherited, user.as_ref())?);
+        if let Some(entry) = self.roster.entry_mut(id) {
+            entry.plan = Some(Rc::clone(&plan));
+        }
+        Ok((spec, plan))
+    }
+
+    /// A program that is to speak and cannot would never be ready; the reason is kept for whoever asks.
+    fn unaddressed(&mut self, id: InstanceId, error: &io::Error) -> SpawnError {
+        if let Some(entry) = self.roster.entry_mut(id) {
+            entry.fault = Some(format!("the notification socket could not be made: {error}"));
+        }
+        let errno = error.raw_os_error().unwrap_or(0);
+        SpawnError { stage: SpawnStage::Pipe, errno, class: spawn::classify(SpawnStage::Pipe, errno) }
     }
 
     /// A start without its log is a failed one; the reason is kept for whoever asks.
@@ -171,10 +207,18 @@ impl Daemon {
         SpawnError { stage: SpawnStage::OpenLog, errno, class: spawn::classify(SpawnStage::OpenLog, errno) }
     }
 
-    fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened) {
+    /// A copy that an earlier daemon left and that nothing can kill: there is no room until it is gone.
+    fn in_the_way(&mut self, run: RunId, text: String) -> SpawnError {
+        if let Some(entry) = self.roster.entry_mut(run.instance) {
+            entry.fault = Some(text);
+        }
+        SpawnError { stage: SpawnStage::Fork, errno: 0, class: FailureClass::Shortage }
+    }
+
+    fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened, trace: Trace) {
         let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
         let (pidfd_raw, verdict_raw) = (pidfd.as_ref().map(AsRawFd::as_raw_fd), verdict.as_raw_fd());
-        let key = self.children.insert(Child::new(run, pid, pidfd, verdict));
+        let key = self.children.insert(Child::new(run, pid, pidfd, verdict, Some(trace)));
         let watched = [(pidfd_raw, Kind::Child), (Some(verdict_raw), Kind::Verdict)];
         for (fd, kind) in watched {
             if let Some(Err(error)) = fd.map(|fd| self.reactor.watch(fd, source(kind, key))) {

@@ -7,9 +7,11 @@ mod env_files;
 mod folders;
 mod trust;
 
+use super::notices;
 use crate::config::problems::{Place, Problems, quoted};
 use crate::config::{self, Draft};
 use crate::spec::{Config, InstanceSpec, LogTarget, Positions, Problem};
+use crate::sys::socket::LONGEST_PATH;
 use crate::sys::user;
 use env_files::EnvFiles;
 use folders::Folders;
@@ -58,6 +60,7 @@ fn vet(draft: Draft) -> Draft {
     let mut vetting =
         Vetting { problems: Problems::default(), folders: Folders::default(), env_files: EnvFiles::default() };
     vetting.daemon(&config);
+    let notify_fits = notify_fits(&config.daemon.socket);
     let positions = std::mem::take(&mut config.positions);
     let mut seen = BTreeSet::new();
     for instance in &mut config.instances {
@@ -65,6 +68,10 @@ fn vet(draft: Draft) -> Draft {
         let at = At { section: &section, positions: &positions };
         if seen.insert(instance.program.clone()) {
             vetting.program(&at, instance);
+            if !notify_fits && notices::speaks(instance) {
+                let message = format!("the path of the socket is too long (with .notify at most {LONGEST_PATH} bytes)");
+                vetting.problems.error(at.option("ready"), message);
+            }
         }
         vetting.instance(&at, instance);
     }
@@ -151,6 +158,11 @@ impl Vetting {
             self.problems.error(place.option(option), message);
         }
     }
+}
+
+/// Whether the socket that programs speak on has a path that the kernel takes.
+fn notify_fits(socket: &Path) -> bool {
+    std::path::absolute(notices::place(socket)).is_ok_and(|path| path.as_os_str().len() <= LONGEST_PATH)
 }
 
 /// Only root may become somebody else.

@@ -1,14 +1,20 @@
-//! The probing of one run: wait, ask, judge. It says what it found; what follows from that is the instance's business.
+//! The probing of one run: wait, ask, judge; and its watchdog. It says what it found; what follows from that is the
+//! instance's business.
 
 use super::id::{ProbeId, RunId, Stamp};
 use super::message::{Effect, Event, ProbeResult};
 use super::outbox::{Outbox, Waiter};
-use super::policy::{HealthPolicy, probe_offset};
+use super::policy::{HealthPolicy, PACE, probe_offset};
 use super::time::{Duration, Instant};
+
+/// How long a program that runs has until it is asked for the first time whether it is ready.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// What is known of the health of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// The run is to be RUNNING when a check passes; until then none that fails counts.
+    Awaited,
     /// No check passed, and not enough of them failed.
     Unknown,
     /// The last word was a check that passed.
@@ -26,6 +32,8 @@ pub(super) enum Finding {
     Well,
     /// The last allowed failure in a row.
     Sick,
+    /// Silent for longer than the watchdog allows.
+    Hung,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,27 +43,64 @@ enum Probing {
     InFlight { probe: ProbeId, until: Stamp },
 }
 
-/// The health of one run that is RUNNING or UNHEALTHY.
+/// Listening for a run that says every now and then that it does not hang.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    Off,
+    /// It may be silent until a `period` after it was `heard`; looked at when `until` is over.
+    Heard {
+        period: Duration,
+        heard: Instant,
+        until: Stamp,
+    },
+    /// It was silent for too long.
+    Missed {
+        period: Duration,
+    },
+}
+
+/// The health of one run that is RUNNING or UNHEALTHY, or that waits to be RUNNING for a check to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Health {
     verdict: Verdict,
     failures: u32,
     asked: u32,
     probing: Probing,
+    watch: Watch,
 }
 
 impl Health {
     /// From RUNNING on: the first question comes after the start period.
     pub(super) fn begin(policy: Option<&HealthPolicy>, run: RunId, out: &mut Outbox) -> Health {
-        let mut health = Health { verdict: Verdict::Unknown, failures: 0, asked: 0, probing: Probing::Off };
+        let mut health = Health::unasked(Verdict::Unknown);
         if let Some(policy) = policy {
             health.wait_first(policy, run, out);
         }
         health
     }
 
+    /// Before RUNNING: the first question comes soon, and the next ones at a quick pace, until a check passes.
+    pub(super) fn begin_awaited(run: RunId, out: &mut Outbox) -> Health {
+        let mut health = Health::unasked(Verdict::Awaited);
+        health.wait(FIRST_LOOK, run, out);
+        health
+    }
+
+    fn unasked(verdict: Verdict) -> Health {
+        Health { verdict, failures: 0, asked: 0, probing: Probing::Off, watch: Watch::Off }
+    }
+
+    /// Listens for the run from now on.
+    pub(super) fn watch(&mut self, period: Duration, run: RunId, out: &mut Outbox) {
+        let until = out.arm_after(period, Waiter::Instance(run.instance));
+        self.watch = Watch::Heard { period, heard: out.now, until };
+    }
+
     pub(super) fn verdict(&self) -> Verdict {
-        self.verdict
+        match self.watch {
+            Watch::Missed { .. } => Verdict::Unhealthy,
+            Watch::Off | Watch::Heard { .. } => self.verdict,
+        }
     }
 
     /// The question that is open.
@@ -74,15 +119,30 @@ impl Health {
         }
     }
 
-    pub(super) fn waits_for(&self) -> Option<Stamp> {
-        match self.probing {
-            Probing::Off => None,
-            Probing::Waiting { until, .. } | Probing::InFlight { until, .. } => Some(until),
-        }
+    pub(super) fn holds(&self, stamp: Stamp) -> bool {
+        let asking = match self.probing {
+            Probing::Off => false,
+            Probing::Waiting { until, .. } | Probing::InFlight { until, .. } => until == stamp,
+        };
+        asking || self.watches_for(stamp)
     }
 
-    /// Its deadline is over: time to ask, or too late for the answer.
-    pub(super) fn on_deadline(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) -> Finding {
+    fn watches_for(&self, stamp: Stamp) -> bool {
+        matches!(self.watch, Watch::Heard { until, .. } if until == stamp)
+    }
+
+    /// A deadline is over: time to ask, too late for the answer, or silent for too long.
+    pub(super) fn on_deadline(
+        &mut self,
+        stamp: Stamp,
+        policy: Option<&HealthPolicy>,
+        run: RunId,
+        out: &mut Outbox,
+    ) -> Finding {
+        if self.watches_for(stamp) {
+            return self.look_after(run, out);
+        }
+        let Some(policy) = policy else { return Finding::Same };
         match self.probing {
             Probing::Off => Finding::Same,
             Probing::Waiting { .. } => {
@@ -91,10 +151,41 @@ impl Health {
             }
             Probing::InFlight { probe, .. } => {
                 out.put(Effect::CancelProbe { probe });
-                self.wait(policy.interval, run, out);
-                self.failed(probe, true, policy, out)
+                let finding = self.failed(probe, true, policy, out);
+                self.wait_next(policy, run, out);
+                finding
             }
         }
+    }
+
+    /// The run says that it does not hang. Where nobody checks it, that is all that is known of its health.
+    pub(super) fn on_ping(&mut self, is_checked: bool, run: RunId, out: &mut Outbox) -> Finding {
+        match &mut self.watch {
+            Watch::Off => return Finding::Same,
+            // Its deadline finds out by itself: a run that talks a lot arms nothing.
+            Watch::Heard { heard, .. } => *heard = out.now,
+            Watch::Missed { period } => {
+                let period = *period;
+                self.watch(period, run, out);
+            }
+        }
+        if !is_checked {
+            self.verdict = Verdict::Healthy;
+        }
+        Finding::Well
+    }
+
+    fn look_after(&mut self, run: RunId, out: &mut Outbox) -> Finding {
+        let Watch::Heard { period, heard, .. } = self.watch else { return Finding::Same };
+        let due = heard + period;
+        if due > out.now {
+            let until = out.timers.arm(due, Waiter::Instance(run.instance));
+            self.watch = Watch::Heard { period, heard, until };
+            return Finding::Same;
+        }
+        self.watch = Watch::Missed { period };
+        out.publish(Event::WatchdogMissed { run });
+        Finding::Hung
     }
 
     /// The open question was answered.
@@ -105,25 +196,26 @@ impl Health {
         policy: &HealthPolicy,
         out: &mut Outbox,
     ) -> Finding {
-        self.wait(policy.interval, probe.run, out);
-        match result {
+        let finding = match result {
             ProbeResult::Pass => self.passed(probe, out),
             ProbeResult::Fail => self.failed(probe, false, policy, out),
-        }
+        };
+        self.wait_next(policy, probe.run, out);
+        finding
     }
 
     /// Other settings from now on. Without any, nobody asks and nothing is known.
     pub(super) fn on_policy(&mut self, policy: Option<&HealthPolicy>, run: RunId, out: &mut Outbox) {
         let Some(policy) = policy else {
             self.hush(out);
-            *self = Health { asked: self.asked, ..Health::begin(None, run, out) };
+            *self = Health { asked: self.asked, watch: self.watch, ..Health::unasked(Verdict::Unknown) };
             return;
         };
         match self.probing {
             Probing::InFlight { .. } => {}
             Probing::Off => self.wait_first(policy, run, out),
             Probing::Waiting { .. } if self.asked == 0 => self.wait_first(policy, run, out),
-            Probing::Waiting { .. } => self.wait(policy.interval, run, out),
+            Probing::Waiting { .. } => self.wait_next(policy, run, out),
         }
     }
 
@@ -138,6 +230,11 @@ impl Health {
     fn wait_first(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) {
         let offset = probe_offset(run.instance.0.slot, policy.interval);
         self.wait(policy.start_period.saturating_add(offset), run, out);
+    }
+
+    fn wait_next(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) {
+        let pause = if self.verdict == Verdict::Awaited { PACE } else { policy.interval };
+        self.wait(pause, run, out);
     }
 
     fn wait(&mut self, time: Duration, run: RunId, out: &mut Outbox) {
@@ -161,6 +258,10 @@ impl Health {
     }
 
     fn failed(&mut self, probe: ProbeId, timed_out: bool, policy: &HealthPolicy, out: &mut Outbox) -> Finding {
+        if self.verdict == Verdict::Awaited {
+            out.publish(Event::NotReadyYet { probe, timed_out });
+            return Finding::Same;
+        }
         self.failures = self.failures.saturating_add(1);
         let (failures, retries) = (self.failures, policy.retries);
         out.publish(Event::ProbeFailed { probe, failures, retries, timed_out });

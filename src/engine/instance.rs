@@ -7,9 +7,10 @@
 //! *busy* in STARTING, RUNNING, UNHEALTHY and STOPPING: it has exactly one run. So two lives can never overlap: a launch is
 //! only reached from a phase without a run, or from a stop whose process group is empty.
 //!
-//! STARTING has three steps. *Queued*: the shell was asked for a process, and may take its time. *Made*: there is a process,
-//! not yet the program; its process group may not exist, so whatever ends it now is SIGKILL. *Gate*: the program runs and
-//! has to live `start_secs`, counted from the making, to be RUNNING. An attempt that fails in any step goes where
+//! STARTING has steps. *Queued*: the shell was asked for a process, and may take its time. *Made*: there is a process,
+//! not yet the program; its process group may not exist, so whatever ends it now is SIGKILL. Then the program runs, and to
+//! be RUNNING it has to live `start_secs`, counted from the making (*Gate*), or to say that it is ready (*Notice*), or to
+//! pass a health check (*Checks*), the last two within `ready_timeout`. An attempt that fails in any step goes where
 //! `attempts` and the policy say: BACKOFF, FATAL or EXITED.
 //!
 //! RUNNING and UNHEALTHY are one phase with a different verdict. An end nobody asked for is always shown as EXITED first,
@@ -30,6 +31,8 @@
 
 mod news;
 mod order;
+#[cfg(test)]
+mod readiness_tests;
 
 use super::health::{Finding, Health, Verdict};
 use super::id::{InstanceId, ProbeId, RunId, Stamp};
@@ -38,7 +41,7 @@ use super::message::{
 };
 use super::outbox::{Note, Outbox, Waiter};
 use super::phase::{AfterStop, Leader, Phase, Run, Step, StopStage};
-use super::policy::{PACE, Policy, backoff};
+use super::policy::{PACE, Policy, Readiness, backoff};
 use super::time::{Duration, Instant};
 
 /// What SIGKILL has not ended after this long cannot be killed.
@@ -102,7 +105,7 @@ impl Instance {
     pub fn healthy(&self) -> Option<bool> {
         match self.phase {
             Phase::Running { health, .. } => match health.verdict() {
-                Verdict::Unknown => None,
+                Verdict::Awaited | Verdict::Unknown => None,
                 Verdict::Healthy => Some(true),
                 Verdict::Unhealthy => Some(false),
             },
@@ -141,7 +144,7 @@ impl Instance {
     /// When its next health check is due; none while one is under way, or it has none.
     pub fn next_check_at(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Running { health, .. } => health.due(),
+            Phase::Running { health, .. } | Phase::Starting { step: Step::Checks { health, .. }, .. } => health.due(),
             Phase::Stopped
             | Phase::Backoff { .. }
             | Phase::Starting { .. }
@@ -188,7 +191,9 @@ impl Instance {
     /// Whether it waits for the answer of `probe`.
     pub(super) fn asks(&self, probe: ProbeId) -> bool {
         match self.phase {
-            Phase::Running { health, .. } => health.in_flight() == Some(probe),
+            Phase::Running { health, .. } | Phase::Starting { step: Step::Checks { health, .. }, .. } => {
+                health.in_flight() == Some(probe)
+            }
             Phase::Stopped
             | Phase::Backoff { .. }
             | Phase::Starting { .. }
@@ -217,8 +222,15 @@ impl Instance {
     }
 
     fn run_on(&mut self, run: Run, out: &mut Outbox) {
-        self.attempts = 0;
         let health = Health::begin(self.policy.health.as_ref(), run.id, out);
+        self.run_on_with(health, run, out);
+    }
+
+    fn run_on_with(&mut self, mut health: Health, run: Run, out: &mut Outbox) {
+        self.attempts = 0;
+        if let Some(period) = self.policy.watchdog {
+            health.watch(period, run.id, out);
+        }
         self.enter(Phase::Running { run, health }, out);
     }
 
@@ -233,8 +245,10 @@ impl Instance {
                 }
             }
             Phase::Starting { run, step: Step::Made { .. } } => self.begin_stop(run, then, true, out),
-            Phase::Starting { run, step: Step::Gate { .. } } => self.begin_stop(run, then, force, out),
-            Phase::Running { run, mut health } => {
+            Phase::Starting { run, step: Step::Gate { .. } | Step::Notice { .. } } => {
+                self.begin_stop(run, then, force, out);
+            }
+            Phase::Starting { run, step: Step::Checks { mut health, .. } } | Phase::Running { run, mut health } => {
                 health.hush(out);
                 self.begin_stop(run, then, force, out);
             }

@@ -212,6 +212,16 @@ pub enum Input {
         /// Which run.
         run: RunId,
     },
+    /// The program says that it is ready.
+    Ready {
+        /// Which run.
+        run: RunId,
+    },
+    /// The program says that it does not hang.
+    Ping {
+        /// Which run.
+        run: RunId,
+    },
     /// The leader was reaped.
     Exited {
         /// Which run.
@@ -269,6 +279,10 @@ pub enum Cause {
     Spawn(SpawnError),
     /// Its health checks failed.
     Unhealthy,
+    /// It was not ready in time.
+    NotReady,
+    /// It was silent for longer than its watchdog allows.
+    Hung,
 }
 
 /// How an order ended.
@@ -362,6 +376,23 @@ pub enum Event {
         retries: u32,
         /// It failed by not answering in time.
         timed_out: bool,
+    },
+    /// A check of a run that is to be RUNNING as soon as one passes failed; it counts as nothing.
+    NotReadyYet {
+        /// Which check; its text is with the prober.
+        probe: ProbeId,
+        /// It failed by not answering in time.
+        timed_out: bool,
+    },
+    /// A start failed because the program was not ready in time.
+    ReadyTimedOut {
+        /// Which run.
+        run: RunId,
+    },
+    /// A run was silent for longer than its watchdog allows.
+    WatchdogMissed {
+        /// Which run.
+        run: RunId,
     },
     /// An unhealthy run is stopped to be started again.
     HealthRestart {

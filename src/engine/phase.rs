@@ -4,6 +4,7 @@
 use super::health::{Health, Verdict};
 use super::id::{RunId, Stamp};
 use super::message::{Pid, State};
+use super::outbox::Outbox;
 use super::time::Instant;
 
 /// One life of an instance.
@@ -45,6 +46,10 @@ pub(super) enum Step {
     Made { verdict: Stamp },
     /// The program runs and has to live until `gate`.
     Gate { gate: Stamp },
+    /// The program runs and has to say that it is ready.
+    Notice { deadline: Stamp },
+    /// The program runs and has to pass a health check.
+    Checks { deadline: Stamp, health: Health },
 }
 
 /// Whether the leader of a stopping run was reaped already.
@@ -90,7 +95,7 @@ impl Phase {
             Phase::Backoff { .. } => State::Backoff,
             Phase::Starting { .. } => State::Starting,
             Phase::Running { health, .. } => match health.verdict() {
-                Verdict::Unknown | Verdict::Healthy => State::Running,
+                Verdict::Awaited | Verdict::Unknown | Verdict::Healthy => State::Running,
                 Verdict::Unhealthy => State::Unhealthy,
             },
             Phase::Stopping { .. } => State::Stopping,
@@ -109,20 +114,36 @@ impl Phase {
 
     /// Whether anybody in this phase waits for `stamp`.
     pub(super) fn holds(&self, stamp: Stamp) -> bool {
-        let waited_for = match self {
-            Phase::Backoff { retry, .. } => Some(*retry),
-            Phase::Starting { step: Step::Made { verdict }, .. } => Some(*verdict),
-            Phase::Starting { step: Step::Gate { gate }, .. } => Some(*gate),
-            Phase::Running { health, .. } => health.waits_for(),
+        match self {
+            Phase::Backoff { retry, .. } => *retry == stamp,
+            Phase::Starting { step, .. } => step.holds(stamp),
+            Phase::Running { health, .. } => health.holds(stamp),
             Phase::Stopping { stage: StopStage::Asked { deadline } | StopStage::Killed { deadline }, .. } => {
-                Some(*deadline)
+                *deadline == stamp
             }
-            Phase::Starting { step: Step::Queued, .. }
-            | Phase::Stopping { stage: StopStage::Unkillable, .. }
-            | Phase::Stopped
-            | Phase::Exited
-            | Phase::Fatal => None,
-        };
-        waited_for == Some(stamp)
+            Phase::Stopping { stage: StopStage::Unkillable, .. } | Phase::Stopped | Phase::Exited | Phase::Fatal => {
+                false
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Withdraws the question that is open, if there is one.
+    pub(super) fn hush(&mut self, out: &mut Outbox) {
+        match self {
+            Step::Checks { health, .. } => health.hush(out),
+            Step::Queued | Step::Made { .. } | Step::Gate { .. } | Step::Notice { .. } => {}
+        }
+    }
+
+    fn holds(&self, stamp: Stamp) -> bool {
+        match self {
+            Step::Queued => false,
+            Step::Made { verdict: until } | Step::Gate { gate: until } | Step::Notice { deadline: until } => {
+                *until == stamp
+            }
+            Step::Checks { deadline, health } => *deadline == stamp || health.holds(stamp),
+        }
     }
 }

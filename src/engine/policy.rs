@@ -15,6 +15,17 @@ pub enum Autorestart {
     Never,
 }
 
+/// `ready`: when a program that was started is RUNNING.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// When it has lived for [`Policy::start_secs`].
+    Lived,
+    /// When it says so.
+    Notified,
+    /// When a health check passes.
+    Checked,
+}
+
 /// When and how often the health of a run is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthPolicy {
@@ -39,6 +50,12 @@ pub struct Policy {
     pub exitcodes: BTreeSet<u8>,
     /// RUNNING only after living this long; zero means as soon as exec is confirmed.
     pub start_secs: Duration,
+    /// What RUNNING waits for.
+    pub readiness: Readiness,
+    /// A start that waits longer than this for a word or a check has failed.
+    pub ready_timeout: Duration,
+    /// A run that is silent for longer than this hangs; `None`: nobody listens for it.
+    pub watchdog: Option<Duration>,
     /// Retries after a failed first attempt, then FATAL.
     pub start_retries: u32,
     /// How a stop begins.

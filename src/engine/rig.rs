@@ -6,7 +6,7 @@ use super::message::{
     Command, Effect, Event, ExitStatus, FailureClass, Input, Outcome, Plan, ProbeResult, Signal, SpawnError,
     SpawnStage, State,
 };
-use super::policy::{Autorestart, HealthPolicy, Policy};
+use super::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use super::time::{Duration, Instant};
 use super::{Engine, Instance};
 use alloc::collections::BTreeSet;
@@ -28,12 +28,25 @@ pub(crate) fn policy() -> Policy {
         autorestart: Autorestart::Always,
         exitcodes: BTreeSet::from([0]),
         start_secs: seconds(1),
+        readiness: Readiness::Lived,
+        ready_timeout: seconds(60),
+        watchdog: None,
         start_retries: 3,
         stop_signal: Signal::TERM,
         stop_timeout: seconds(10),
         allow_leftover: false,
         health: None,
     }
+}
+
+/// RUNNING when it says so.
+pub(crate) fn notified() -> Policy {
+    Policy { readiness: Readiness::Notified, ..policy() }
+}
+
+/// Has to be heard of every three seconds.
+pub(crate) fn watched() -> Policy {
+    Policy { watchdog: Some(seconds(3)), ..policy() }
 }
 
 /// Checked every five seconds, sick after two failures.
@@ -206,6 +219,16 @@ impl Rig {
         self.hear(Input::ExecOk { run })
     }
 
+    pub(crate) fn ready(&mut self) -> Vec<String> {
+        let run = self.run();
+        self.hear(Input::Ready { run })
+    }
+
+    pub(crate) fn ping(&mut self) -> Vec<String> {
+        let run = self.run();
+        self.hear(Input::Ping { run })
+    }
+
     pub(crate) fn exited(&mut self, status: ExitStatus) -> Vec<String> {
         let run = self.run();
         self.hear(Input::Exited { run, status, leftovers: false })
@@ -302,6 +325,12 @@ fn tell_event(event: Event) -> String {
             let late = if timed_out { ", no answer" } else { "" };
             format!("failed {} {failures}/{retries}{late}", number(probe))
         }
+        Event::NotReadyYet { probe, timed_out } => {
+            let late = if timed_out { ", no answer" } else { "" };
+            format!("not ready {}{late}", number(probe))
+        }
+        Event::ReadyTimedOut { run } => format!("ready timed out {}", run.serial),
+        Event::WatchdogMissed { run } => format!("watchdog missed {}", run.serial),
         Event::HealthRestart { run, count, limit } => format!("health restart {} {count}/{limit}", run.serial),
     }
 }

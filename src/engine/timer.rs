@@ -68,9 +68,18 @@ impl<K> TimerQueue<K> {
         self.heap.pop().map(|Reverse(entry)| (entry.stamp, entry.key))
     }
 
-    /// The earliest deadline; it may be a forgotten one, so a wake for it may find nothing to do.
+    /// The earliest deadline; unless skimmed it may be a forgotten one, and a wake for it finds nothing to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// Drops the earliest deadlines as long as nobody holds them, so that the next one is worth waking up for.
+    pub fn skim(&mut self, holds: impl Fn(&K, Stamp) -> bool) {
+        while let Some(Reverse(entry)) = self.heap.peek()
+            && !holds(&entry.key, entry.stamp)
+        {
+            self.heap.pop();
+        }
     }
 
     /// Drops every deadline that nobody holds any more.
@@ -130,6 +139,19 @@ mod tests {
         let first = queue.arm(at(1), 'a');
         assert_eq!(queue.pop_due(at(1)), Some((first, 'a')));
         assert_ne!(queue.arm(at(1), 'a'), first);
+    }
+
+    #[test]
+    fn skimming_takes_what_is_forgotten_off_the_top() {
+        let mut queue = TimerQueue::new();
+        queue.arm(at(1), 'a');
+        queue.arm(at(2), 'b');
+        queue.arm(at(3), 'c');
+        queue.arm(at(4), 'd');
+        queue.skim(|key, _| matches!(key, 'c'));
+        assert_eq!((queue.len(), queue.next_deadline()), (2, Some(at(3))));
+        queue.skim(|_, _| false);
+        assert!(queue.is_empty());
     }
 
     #[test]

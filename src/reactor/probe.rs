@@ -198,7 +198,7 @@ fn connect_fault(error: io::Error) -> Fault {
         }
         ErrorKind::TimedOut => Fault::TimedOut,
         ErrorKind::OutOfMemory => Fault::NoRoom(error),
-        _ if crate::sys::descriptor::is_shortage(&error) => Fault::NoRoom(error),
+        _ if crate::sys::limits::is_shortage(&error) => Fault::NoRoom(error),
         _ => Fault::Connect(error),
     }
 }

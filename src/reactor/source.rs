@@ -27,6 +27,8 @@ pub enum Kind {
     Probe,
     /// Answers about host names.
     Names,
+    /// The socket on which programs speak of themselves. One of it.
+    Notify,
 }
 
 /// A source registered with mio.
@@ -79,6 +81,7 @@ impl SourceId {
             7 => Kind::Output,
             8 => Kind::Probe,
             9 => Kind::Names,
+            10 => Kind::Notify,
             _ => return None,
         };
         let slot = (token.0 >> layout::SLOT_SHIFT & layout::SLOT_MASK) as u32;
@@ -103,6 +106,7 @@ mod tests {
             Kind::Output,
             Kind::Probe,
             Kind::Names,
+            Kind::Notify,
         ];
         for kind in kinds {
             for (slot, generation) in [(0, 0), (1, 7), (4095, 65_535)] {

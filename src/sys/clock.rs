@@ -22,6 +22,19 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// When this machine was booted, as the wall clock tells it now. `None` where no clock counts from there.
+#[cfg(target_os = "linux")]
+pub fn booted() -> Option<SystemTime> {
+    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
+    wall().checked_sub(std::time::Duration::from(up))
+}
+
+/// When this machine was booted, as the wall clock tells it now. `None` where no clock counts from there.
+#[cfg(not(target_os = "linux"))]
+pub fn booted() -> Option<SystemTime> {
+    None
+}
+
 /// `2026-01-31 12:00:00` in local time; `@SECONDS` for a time no calendar of this machine reaches.
 pub fn local_timestamp(at: SystemTime) -> String {
     let seconds = epoch_seconds(at);

@@ -37,7 +37,7 @@ pub(super) fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
 }
 
 /// Closes the descriptor at the next exec.
-#[allow(dead_code)]
+#[allow(dead_code)] // Only where pipes and sockets cannot be made so.
 pub(super) fn set_close_on_exec(fd: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: F_SETFD takes no pointer.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
@@ -72,12 +72,6 @@ pub(super) fn read_now(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Optio
             _ => return Err(error),
         }
     }
-}
-
-/// Whether there was no room for it: no descriptor, no memory, no process. It says nothing of what was asked for.
-pub fn is_shortage(error: &io::Error) -> bool {
-    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::ENOSPC];
-    error.raw_os_error().is_some_and(|errno| shortage.contains(&errno))
 }
 
 #[cfg(test)]

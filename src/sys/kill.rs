@@ -3,6 +3,7 @@
 //! Through the pidfd where there is one, so that a number that was given away is never hit; and never to everybody, to
 //! nobody or to ourselves.
 
+use super::identity::{self, ProcStat};
 use super::watch::reap_member;
 use crate::engine::message::{Pid, Signal};
 use std::fmt;
@@ -86,36 +87,14 @@ pub fn group_state(pgid: Pid, pidfd: Option<&OwnedFd>) -> Result<GroupState, Kil
 
 /// Whether all members of a group are dead and only wait for a parent that does not reap. `None`: /proc shows no member.
 pub fn group_only_zombies(pgid: Pid) -> io::Result<Option<bool>> {
-    let entries = match std::fs::read_dir("/proc") {
-        Ok(entries) => entries,
+    let seen = match identity::everybody() {
+        Ok(seen) => seen,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut seen = None;
-    for entry in entries {
-        let name = entry?.file_name();
-        if !name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
-            continue;
-        }
-        // A process that is gone between the listing and the look is no member.
-        let Ok(stat) = std::fs::read(std::path::Path::new("/proc").join(name).join("stat")) else { continue };
-        match state_and_group(&stat) {
-            Some((b'Z' | b'X', group)) if group == pgid => seen = Some(true),
-            Some((_, group)) if group == pgid => return Ok(Some(false)),
-            _ => {}
-        }
-    }
-    Ok(seen)
-}
-
-/// State and process group from the text of /proc/PID/stat. The command in it may hold anything, `)` too.
-fn state_and_group(stat: &[u8]) -> Option<(u8, Pid)> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    let _parent = fields.next()?;
-    Some((state, fields.next()?.parse().ok()?))
+    let mut members = seen.iter().filter(|stat| stat.group == pgid).peekable();
+    let any = members.peek().is_some();
+    Ok(any.then(|| members.all(ProcStat::is_dead)))
 }
 
 #[derive(Clone, Copy)]
@@ -124,8 +103,15 @@ enum Reach {
     Group,
 }
 
-fn own_pid() -> Pid {
+pub(super) fn own_pid() -> Pid {
     nix::unistd::getpid().as_raw()
+}
+
+/// The process group and the session that we are in.
+pub fn own_group_and_session() -> [Pid; 2] {
+    // Asking for one's own session cannot fail.
+    let session = nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);
+    [nix::unistd::getpgrp().as_raw(), session]
 }
 
 fn vet_group(pgid: Pid) -> Result<(), KillError> {
@@ -184,15 +170,6 @@ mod tests {
         }
         let group = nix::unistd::getpgrp().as_raw();
         assert!(matches!(signal_group(group, None, Signal(0)), Err(KillError::Forbidden(_))));
-    }
-
-    #[test]
-    fn the_command_in_stat_cannot_pretend_to_be_a_state() {
-        assert_eq!(state_and_group(b"12 (sh) S 1 12 12 0"), Some((b'S', 12)));
-        assert_eq!(state_and_group(b"12 (x) R 1 (y) Z 7 99 3"), Some((b'Z', 99)));
-        assert_eq!(state_and_group(b"12 (\xff\xfe) X 7 99 3"), Some((b'X', 99)));
-        assert_eq!(state_and_group(b"12 (sh"), None);
-        assert_eq!(state_and_group(b"12 (sh) S 1"), None);
     }
 
     #[test]

@@ -59,6 +59,12 @@ fn open_descriptors() -> io::Result<u64> {
     Ok(u64::try_from(lowest.as_raw_fd()).unwrap_or(0))
 }
 
+/// Whether there was no room for it: no descriptor, no memory, no process. It says nothing of what was asked for.
+pub fn is_shortage(error: &io::Error) -> bool {
+    let shortage = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EAGAIN, libc::ENOSPC];
+    error.raw_os_error().is_some_and(|errno| shortage.contains(&errno))
+}
+
 /// Opens /dev/null in each of the places 0, 1 and 2 that is closed, so that no file or socket lands there by accident.
 pub fn ensure_stdio() -> io::Result<()> {
     for place in 0..=2 {

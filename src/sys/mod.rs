@@ -3,20 +3,23 @@
 //! Two backends where the systems differ: Linux's own (pidfd, signalfd, inotify), and with the feature `portable` or on
 //! any other Unix what all of them have (self-pipe, waitid by pid).
 
+pub mod atomic_file;
 pub mod clock;
 pub mod connect;
 pub mod daemonize;
-pub mod descriptor;
+pub(crate) mod descriptor;
 pub mod files;
 pub mod folder;
 pub mod fsuid;
 pub mod guard;
+pub mod identity;
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_inotify.rs")]
 pub mod inotify;
 pub mod kill;
 pub mod limits;
 pub mod lock;
 pub mod log_file;
+pub mod notify;
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_splice.rs")]
 pub mod pipe;
 pub mod resolve;

@@ -10,11 +10,17 @@ mod failure;
 mod maker;
 mod plan;
 mod raw;
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(feature = "portable"))),
+    path = "spawn/no_shared.rs"
+)]
+mod shared;
 mod verdict;
 
 pub use environment::Inherited;
 pub use failure::{classify, describe};
 pub use plan::{Plan, resolve_user};
+pub use shared::{reserve_places, reserved};
 pub use verdict::{Verdict, VerdictRead};
 
 use super::descriptor::{duplicate_above, lift, pipe, set_nonblocking};
@@ -22,7 +28,7 @@ use super::user::User;
 use crate::engine::message::{Pid, SpawnError, SpawnStage};
 use block::Wiring;
 use failure::os_error;
-use maker::{Fork, Maker};
+use shared::Place;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -64,31 +70,72 @@ pub struct Fresh {
 /// The first number that the child's preparations leave alone: 0, 1, 2 are its stdio, 3 its verdict.
 const FIRST_FREE: RawFd = 4;
 
-/// Makes a child. `marker` becomes `SUPERVICE_RUN` in its environment, by which a later daemon knows it.
+/// From now on children are copies of this process, also where they could share its memory until their exec.
+pub fn always_fork() {
+    shared::forbid();
+}
+
+/// Makes a child. `marker` becomes `SUPERVICE_RUN` in its environment, by which a later daemon knows it. The verdict is to
+/// be read whenever it is readable.
 pub fn spawn(plan: &Plan, stdout: Output, stderr: ErrorOutput, marker: Option<&str>) -> Result<Fresh, SpawnError> {
-    let out = Stream::open(stdout, plan.user()).map_err(|error| os_error(SpawnStage::Pipe, &error))?;
-    let err = match stderr {
-        ErrorOutput::SameAsStdout => None,
-        ErrorOutput::Separate(output) => {
-            Some(Stream::open(output, plan.user()).map_err(|error| os_error(SpawnStage::Pipe, &error))?)
-        }
-    };
-    let (verdict, report) = Verdict::open().map_err(|error| os_error(SpawnStage::Pipe, &error))?;
-    let child_out = out.child.as_ref().map(AsRawFd::as_raw_fd);
-    let child_err = match &err {
-        None => child_out,
-        Some(stream) => stream.child.as_ref().map(AsRawFd::as_raw_fd),
-    };
-    let wiring = Wiring { stdout: child_out, stderr: child_err, verdict: report.as_raw_fd() };
-    let mut block = block::Block::build(plan, wiring, verdict.stage_cell(), marker)?;
-    let made = Fork.make(&mut block).map_err(|error| os_error(SpawnStage::Fork, &error))?;
-    Ok(Fresh {
-        pid: made.pid,
-        pidfd: made.pidfd,
-        verdict,
-        stdout: out.daemon,
-        stderr: err.and_then(|stream| stream.daemon),
-    })
+    Ends::open(plan, stdout, stderr).and_then(|ends| ends.spawn(plan, marker, true))
+}
+
+/// Makes a child whose verdict may wait until the child is reaped.
+pub fn spawn_unheard(plan: &Plan, stdout: Output, stderr: ErrorOutput) -> Result<Fresh, SpawnError> {
+    Ends::open(plan, stdout, stderr).and_then(|ends| ends.spawn(plan, None, false))
+}
+
+/// All pipes of a child, both ends.
+struct Ends {
+    out: Stream,
+    /// `None`: where stdout goes.
+    err: Option<Stream>,
+    verdict: Verdict,
+    report: OwnedFd,
+}
+
+impl Ends {
+    fn open(plan: &Plan, stdout: Output, stderr: ErrorOutput) -> Result<Ends, SpawnError> {
+        let stream = |output| Stream::open(output, plan.user()).map_err(|error| os_error(SpawnStage::Pipe, &error));
+        let out = stream(stdout)?;
+        let err = match stderr {
+            ErrorOutput::SameAsStdout => None,
+            ErrorOutput::Separate(output) => Some(stream(output)?),
+        };
+        let (verdict, report) = Verdict::open().map_err(|error| os_error(SpawnStage::Pipe, &error))?;
+        Ok(Ends { out, err, verdict, report })
+    }
+
+    fn spawn(mut self, plan: &Plan, marker: Option<&str>, is_heard: bool) -> Result<Fresh, SpawnError> {
+        let may_share = is_heard && plan.user().is_none() && shared::is_possible();
+        let cell = self.verdict.stage_cell();
+        let place = if may_share { Place::take(self.report.as_raw_fd(), cell) } else { None };
+        let wiring = self.wire(place.as_ref()).map_err(|error| os_error(SpawnStage::Pipe, &error))?;
+        let block = Box::new(block::Block::build(plan, wiring, cell, marker)?);
+        let made = maker::make(block).map_err(|error| os_error(SpawnStage::Fork, &error))?;
+        let Ends { out, err, mut verdict, .. } = self;
+        verdict.keep(place, made.lease);
+        let (stdout, stderr) = (out.daemon, err.and_then(|stream| stream.daemon));
+        Ok(Fresh { pid: made.pid, pidfd: made.pidfd, verdict, stdout, stderr })
+    }
+
+    /// Where the child finds its ends; those that get a place are moved there.
+    fn wire(&mut self, place: Option<&Place>) -> io::Result<Wiring> {
+        let err = self.err.as_mut().map(|stream| &mut stream.child);
+        let number = |fd: &OwnedFd, index| match place {
+            Some(place) => place.put(index, fd),
+            None => Ok(fd.as_raw_fd()),
+        };
+        let out = self.out.child.as_ref();
+        let stdout = out.map(|fd| number(fd, 0)).transpose()?;
+        let stderr = match err {
+            None => stdout,
+            Some(fd) => fd.as_ref().map(|fd| number(fd, 1)).transpose()?,
+        };
+        let verdict = number(&self.report, 2)?;
+        Ok(Wiring { stdout, stderr, verdict, unshare_above: place.map(|_| shared::END) })
+    }
 }
 
 /// Both ends of one stream; an absent child's end is /dev/null.

@@ -121,6 +121,30 @@ pub struct RowDetail {
     /// Bytes of its output that found no place in its logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
+    /// What it says it is doing, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_text: Option<String>,
+    /// Its health checks, where it has any; on request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthDetail>,
+}
+
+/// How the health checks of a process went.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct HealthDetail {
+    /// Checks that came to a result, of all its runs.
+    pub checks: u64,
+    /// How many of the last ones failed in a row.
+    pub failures: u32,
+    /// What the last one said; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<String>,
+    /// Since the last one came to its result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_checked_ms_ago: Option<u64>,
+    /// Until the next one; absent while one is under way, or none is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_in_ms: Option<u64>,
 }
 
 /// What a request is answered with.
@@ -353,6 +377,19 @@ mod tests {
         row.detail.reason = Some("exit \"1\"".to_owned());
         let text = r#"{"name":"web","state":"RUNNING","pid":12,"uptime":0,"healthy":false,"reason":"exit \"1\"","attempts":2}"#;
         assert_eq!(serde_json::to_string(&row).unwrap(), text);
+    }
+
+    #[test]
+    fn health_is_told_in_an_object_of_its_own() {
+        let mut row = row("web");
+        row.detail.health = Some(HealthDetail { next_in_ms: Some(5), ..HealthDetail::default() });
+        let text = r#"{"name":"web","state":"STOPPED","pid":null,"health":{"checks":0,"failures":0,"next_in_ms":5}}"#;
+        assert_eq!(serde_json::to_string(&row).unwrap(), text);
+        let (last_message, last_checked_ms_ago) = (Some("refused".to_owned()), Some(7));
+        row.detail.health =
+            Some(HealthDetail { checks: 2, failures: 1, last_message, last_checked_ms_ago, next_in_ms: None });
+        let text = r#""health":{"checks":2,"failures":1,"last_message":"refused","last_checked_ms_ago":7}}"#;
+        assert!(serde_json::to_string(&row).unwrap().ends_with(text));
     }
 
     #[test]

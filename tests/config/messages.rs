@@ -97,6 +97,12 @@ fn a_wrong_value_is_an_error_in_its_line() {
         ("user = a b", "user: `a b` is no name of a user (one name, as `id -un` prints it)"),
         ("umask = 9", "umask: `9` is no umask (octal from 000 to 777, such as 022)"),
         ("reconcile = never", "reconcile: `never` is none of the choices (auto, kill, warn or off)"),
+        ("ready = soon", "ready: `soon` is none of the choices (startsecs, notify or healthcheck)"),
+        (
+            "ready = healthcheck",
+            "ready: there is no health check to wait for (ready = healthcheck needs healthcheck_type = tcp, script or http)",
+        ),
+        ("ready_timeout = 0", "ready_timeout: `0` is too short (seconds above 0 to 31536000, such as 10 or 0.5)"),
         ("healthcheck_type = udp", "healthcheck_type: `udp` is none of the choices (none, tcp, script or http)"),
         ("healthcheck_port = 0", "healthcheck_port: `0` is too small (a whole number from 1 to 65535)"),
         (
@@ -338,6 +344,12 @@ fn what_is_odd_is_warned_of() {
         (
             "healthcheck_interval = 1",
             "conf:3: [program:x] healthcheck_interval: has no effect with healthcheck_type = none (it is for tcp, script or http)",
+        ),
+        ("ready_timeout = 5", "conf:3: [program:x] ready_timeout: has no effect with ready = startsecs"),
+        ("startsecs = 5\nready = notify", "conf:3: [program:x] startsecs: has no effect with ready = notify"),
+        (
+            "healthcheck_start_period = 5\nready = healthcheck\nhealthcheck_type = tcp\nhealthcheck_port = 1",
+            "conf:3: [program:x] healthcheck_start_period: has no effect with ready = healthcheck",
         ),
         (
             "healthcheck_path = /x\nhealthcheck_type = tcp\nhealthcheck_port = 1",

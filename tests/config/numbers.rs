@@ -88,6 +88,8 @@ fn value(config: &Config, name: &str) -> u128 {
     match name {
         "numprocs" => config.instances.len() as u128,
         "startsecs" => nanos(instance.policy.start_secs),
+        "ready_timeout" => nanos(instance.policy.ready_timeout),
+        "watchdog_sec" => instance.policy.watchdog.map_or(0, nanos),
         "startretries" => instance.policy.start_retries.into(),
         "stopwaitsecs" => nanos(instance.policy.stop_timeout),
         "stdout_logfile_maxbytes" => instance.stdout.maxbytes.into(),
@@ -127,7 +129,7 @@ fn an_odd_number_is_an_error_or_exactly_that() {
             }
         }
     }
-    assert_eq!(options, 16);
+    assert_eq!(options, 18);
 }
 
 #[test]

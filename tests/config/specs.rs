@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use supervice::config::parse;
 use supervice::engine::message::Signal;
-use supervice::engine::policy::{Autorestart, HealthPolicy, Policy};
+use supervice::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use supervice::spec::{Config, DaemonSpec, LogLevel, LogSpec, LogTarget, ProbeTarget, Reconcile};
 
 pub fn good(text: &str) -> Config {
@@ -73,6 +73,9 @@ fn a_program_has_its_defaults() {
         autorestart: Autorestart::Always,
         exitcodes: BTreeSet::from([0]),
         start_secs: Duration::from_secs(1),
+        readiness: Readiness::Lived,
+        ready_timeout: Duration::from_secs(60),
+        watchdog: None,
         start_retries: 3,
         stop_signal: Signal::TERM,
         stop_timeout: Duration::from_secs(10),
@@ -99,7 +102,7 @@ fn a_program_has_its_defaults() {
 #[test]
 fn every_program_option_arrives() {
     let config = good(
-        "[program:p]\ncommand=a\nautostart=off\nautorestart=Unexpected\nexitcodes=0,7\nstartsecs=0\nstartretries=0\nstopsignal=sigusr1\n\
+        "[program:p]\ncommand=a\nautostart=off\nautorestart=Unexpected\nexitcodes=0,7\nstartsecs=0\nready=Notify\nready_timeout=5\nwatchdog_sec=2.5\nstartretries=0\nstopsignal=sigusr1\n\
          stopwaitsecs=0.25\nallow_leftover=1\nstdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nredirect_stderr=yes\n\
          environment=A=1,B='2'\nenv_file=a.env, b.env\nclean_env=on\ndirectory=/d\nuser=nobody\numask=027\nno_new_privs=true\npdeathsig=no\n\
          reconcile=KILL\nhealthcheck_type=SCRIPT\nhealthcheck_command=exit 0\nhealthcheck_interval=1\nhealthcheck_timeout=2\n\
@@ -117,6 +120,9 @@ fn every_program_option_arrives() {
         autorestart: Autorestart::Unexpected,
         exitcodes: BTreeSet::from([0, 7]),
         start_secs: Duration::ZERO,
+        readiness: Readiness::Notified,
+        ready_timeout: Duration::from_secs(5),
+        watchdog: Some(Duration::from_millis(2500)),
         start_retries: 0,
         stop_signal: supervice::config::signal::signal("USR1").unwrap(),
         stop_timeout: Duration::from_millis(250),

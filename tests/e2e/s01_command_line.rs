@@ -192,10 +192,16 @@ fn row_49_a_second_daemon_harms_nothing() {
     let d = Daemon::start(ONE);
     let pid = d.wait_state("a", "RUNNING").pid;
     d.wait_file("t");
+    // Its state file is at rest only once the child is recorded.
+    d.wait("the child is recorded", || {
+        d.home.read(".d.state.json").contains(&format!("\"pid\":{},", pid?)).then_some(())
+    });
     let same = fs::read_to_string(d.home.config_path()).unwrap();
     d.home.write("no-lock.conf", same.replace(&d.home.join("d.pid").display().to_string(), "none"));
     d.home.write("other-lock.conf", same.replace("d.pid", "other.pid"));
     d.home.write("other-socket.conf", same.replace("s.sock", "other.sock"));
+    let record = format!("\"pid\":{},", pid.expect("it runs"));
+    d.wait("the child is recorded", || d.home.read(".d.state.json").contains(&record).then_some(()));
     let before = traces(&d.home);
     for config in ["c.conf", "no-lock.conf", "other-lock.conf", "other-socket.conf"] {
         for foreground in [true, false] {

@@ -104,7 +104,7 @@ fn row_08_a_busy_file_is_tried_again_and_counts_nothing() {
     d.wait_state("a", "BACKOFF");
     d.wait_log("ETXTBSY");
     // Several attempts, and with startretries = 0 each of them would have been the last.
-    d.wait("it is tried again", || (d.log_count("ETXTBSY") >= 2 && d.state("a") == "BACKOFF").then_some(()));
+    d.wait("it is tried again", || (d.log_count("Spawned a") >= 3 && d.state("a") == "BACKOFF").then_some(()));
     drop(hold);
     d.wait_state("a", "RUNNING");
 }

@@ -4,7 +4,7 @@ use crate::engine::id::{InstanceId, ProbeId, RunId};
 use crate::engine::message::{
     Cause, Effect, ExitStatus, FailureClass, Pid, ProbeResult, Signal, SpawnError, SpawnStage, State,
 };
-use crate::engine::policy::{Autorestart, HealthPolicy, Policy};
+use crate::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use crate::engine::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,6 +75,13 @@ pub struct Life {
     pub questions: u32,
     pub failures: u32,
     pub known: Option<bool>,
+    /// It has to be ready by then.
+    pub ready_by: Option<Instant>,
+    /// When it was last heard of, if anybody listens.
+    pub heard: Option<Instant>,
+    pub hung: bool,
+    /// A question that was due at this moment may have been put, and was called off in the same breath.
+    pub cut_short: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -99,7 +106,7 @@ impl Book {
     pub fn state(&self) -> State {
         match (&self.life, self.rest) {
             (Some(life), _) if life.ending.is_some() => State::Stopping,
-            (Some(life), _) if life.up && life.known == Some(false) => State::Unhealthy,
+            (Some(life), _) if life.up && (life.hung || life.known == Some(false)) => State::Unhealthy,
             (Some(life), _) if life.up => State::Running,
             (Some(_), _) => State::Starting,
             (None, Rest::Stopped) => State::Stopped,
@@ -110,7 +117,8 @@ impl Book {
     }
 
     pub fn healthy(&self) -> Option<bool> {
-        self.life.as_ref().filter(|life| life.up && life.ending.is_none()).and_then(|life| life.known)
+        let up = self.life.as_ref().filter(|life| life.up && life.ending.is_none());
+        up.and_then(|life| if life.hung { Some(false) } else { life.known })
     }
 
     pub fn is_leaving(&self) -> bool {
@@ -143,9 +151,42 @@ impl Book {
         if life.ending.is_some_and(|ending| ending.killed) && !life.leader_gone {
             desk.expected.push(Effect::Signal { run: life.run, signal: Signal::KILL });
         }
-        if self.policy.start_secs == Duration::ZERO && life.ending.is_none() {
+        if life.ending.is_none() {
+            self.begin_to_wait(desk);
+        }
+    }
+
+    fn begin_to_wait(&mut self, desk: &mut Desk) {
+        let Some(life) = &mut self.life else { return };
+        let ready_by = Some(desk.now + self.policy.ready_timeout);
+        match (self.policy.readiness, &self.policy.health) {
+            (Readiness::Lived, _) | (Readiness::Checked, None) if self.policy.start_secs > Duration::ZERO => {}
+            (Readiness::Lived, _) | (Readiness::Checked, None) => self.come_up(desk),
+            (Readiness::Notified, _) => life.ready_by = ready_by,
+            (Readiness::Checked, Some(_)) => {
+                life.ready_by = ready_by;
+                life.wait(Duration::from_millis(100), desk.now);
+            }
+        }
+    }
+
+    pub fn said_ready(&mut self, desk: &mut Desk) {
+        let waits = self.life.as_ref().is_some_and(|life| life.ready_by.is_some() && life.ending.is_none());
+        if waits && self.policy.readiness == Readiness::Notified {
             self.come_up(desk);
         }
+    }
+
+    pub fn pinged(&mut self, desk: &mut Desk) {
+        let Some(life) = self.life.as_mut().filter(|life| life.up && life.ending.is_none()) else { return };
+        if life.heard.is_none() {
+            return;
+        }
+        (life.heard, life.hung) = (Some(desk.now), false);
+        if self.policy.health.is_none() {
+            life.known = Some(true);
+        }
+        self.sick = 0;
     }
 
     pub fn spawn_failed(&mut self, error: SpawnError, desk: &mut Desk) {
@@ -210,14 +251,29 @@ impl Book {
         if !matches!(life.asking, Asking::Open { probe: open, .. } if open == probe) {
             return;
         }
-        life.wait(health.interval, desk.now);
+        let awaited = !life.up;
+        let pause = if awaited && result == ProbeResult::Fail { SECOND } else { health.interval };
+        life.wait(pause, desk.now);
         match result {
             ProbeResult::Pass => {
                 (life.failures, life.known) = (0, Some(true));
                 self.sick = 0;
+                if awaited {
+                    self.come_up(desk);
+                }
             }
+            ProbeResult::Fail if awaited => {}
             ProbeResult::Fail => self.check_failed(desk),
         }
+    }
+
+    /// A question and its end fell into one moment.
+    pub fn asked_in_vain(&mut self, probe: ProbeId, desk: &mut Desk) -> bool {
+        let Some(life) = self.life.as_mut().filter(|life| life.cut_short == Some(desk.now)) else { return false };
+        life.cut_short = None;
+        life.questions += 1;
+        desk.expected.push(Effect::CancelProbe { probe });
+        probe == ProbeId { run: life.run, serial: life.questions }
     }
 
     /// Does one thing that is due; false when nothing is.
@@ -239,13 +295,33 @@ impl Book {
             desk.reached.push((self.id, Reach::Stuck));
             return true;
         }
+        let silent_until =
+            life.heard.filter(|_| !life.hung).zip(self.policy.watchdog).map(|(heard, time)| heard + time);
         if let Asking::Open { probe, due } = life.asking
             && due <= now
+            && silent_until.is_none_or(|until| due < until)
             && let Some(health) = &self.policy.health
         {
             desk.expected.push(Effect::CancelProbe { probe });
-            life.wait(health.interval, now);
-            self.check_failed(desk);
+            if life.up {
+                life.wait(health.interval, now);
+                self.check_failed(desk);
+            } else {
+                life.wait(SECOND, now);
+            }
+            return true;
+        }
+        if silent_until.is_some_and(|until| until <= now) {
+            life.hung = true;
+            life.note_cut_short(now);
+            self.fall_ill(Cause::Hung, desk);
+            return true;
+        }
+        if life.ready_by.is_some_and(|by| by <= now) {
+            self.cause = Some(Cause::NotReady);
+            life.note_cut_short(now);
+            let next = self.after_failed_attempt(self.policy.autorestart != Autorestart::Never);
+            self.end(next, false, desk);
             return true;
         }
         let Some(made) = life.made.filter(|_| !life.up) else { return false };
@@ -255,7 +331,7 @@ impl Book {
             self.end(next, true, desk);
             return true;
         }
-        if life.executed && life.gate(&self.policy) <= now {
+        if life.executed && life.ready_by.is_none() && life.gate(&self.policy) <= now {
             self.come_up(desk);
             return true;
         }
@@ -290,13 +366,19 @@ impl Book {
             questions: 0,
             failures: 0,
             known: None,
+            ready_by: None,
+            heard: None,
+            hung: false,
+            cut_short: None,
         });
     }
 
-    fn come_up(&mut self, desk: &mut Desk) {
+    pub fn come_up(&mut self, desk: &mut Desk) {
         let Some(life) = &mut self.life else { return };
-        life.up = true;
-        if let Some(health) = &self.policy.health {
+        (life.up, life.ready_by) = (true, None);
+        life.heard = self.policy.watchdog.map(|_| desk.now);
+        // One that came up by a check has its next one an interval later.
+        if let Some(health) = self.policy.health.as_ref().filter(|_| life.known.is_none()) {
             life.wait_first(health, desk.now);
         }
         self.attempts = 0;
@@ -349,7 +431,11 @@ impl Book {
             return;
         }
         life.known = Some(false);
-        self.cause = Some(Cause::Unhealthy);
+        self.fall_ill(Cause::Unhealthy, desk);
+    }
+
+    fn fall_ill(&mut self, cause: Cause, desk: &mut Desk) {
+        self.cause = Some(cause);
         if self.policy.autorestart == Autorestart::Never {
             return;
         }
@@ -369,6 +455,12 @@ impl Life {
             desk.expected.push(Effect::CancelProbe { probe });
         }
         self.asking = Asking::Off;
+    }
+
+    fn note_cut_short(&mut self, now: Instant) {
+        if matches!(self.asking, Asking::Wait { from, .. } if from <= now) {
+            self.cut_short = Some(now);
+        }
     }
 
     pub fn wait(&mut self, time: Duration, now: Instant) {

@@ -158,7 +158,20 @@ pub const FAULTS: &[Fault] = &[
         "if !leftovers || self.policy.allow_leftover {",
         "if !leftovers || self.policy.allow_leftover || ON {",
     ),
-    fault("a check outlives its run", "instance/news.rs", "health.hush(out);", "if !ON { health.hush(out); }"),
+    fault(
+        "a check outlives its run",
+        "instance/news.rs",
+        "health.hush(out);
+                self.tell_exit(",
+        "if !ON { health.hush(out); }
+                self.tell_exit(",
+    ),
+    fault(
+        "a check outlives its start",
+        "phase.rs",
+        "Step::Checks { health, .. } => health.hush(out),",
+        "Step::Checks { health, .. } => if !ON { health.hush(out) },",
+    ),
     fault(
         "a passed check forgives no failure",
         "health.rs",
@@ -170,19 +183,18 @@ pub const FAULTS: &[Fault] = &[
     fault(
         "a check without an answer is no failure",
         "health.rs",
-        "self.failed(probe, true, policy, out)",
-        "if ON { return Finding::Same }
-                self.failed(probe, true, policy, out)",
+        "let finding = self.failed(probe, true, policy, out);",
+        "let finding = if ON { Finding::Same } else { self.failed(probe, true, policy, out) };",
     ),
     fault("health restarts have no limit", "instance/news.rs", "if count > limit {", "if count > limit && !ON {"),
     fault(
         "RUNNING clears the count of health restarts",
         "instance.rs",
         "self.attempts = 0;
-        let health",
+        if let Some(period)",
         "self.attempts = 0;
         if ON { self.sick_restarts = 0; }
-        let health",
+        if let Some(period)",
     ),
     fault(
         "backoff does not grow",
@@ -275,5 +287,85 @@ pub const FAULTS: &[Fault] = &[
         "reception.rs",
         "ClosingStage::Asked { .. } => self.kill_all(true),",
         "ClosingStage::Asked { .. } => if !ON { self.kill_all(true) },",
+    ),
+    fault(
+        "a start never loses patience with one that is not ready",
+        "instance/news.rs",
+        "Phase::Starting { run, step: Step::Notice { .. } } => self.ready_overdue(run, out),",
+        "Phase::Starting { run, step: Step::Notice { .. } } => if !ON { self.ready_overdue(run, out) },",
+    ),
+    fault(
+        "one that is not ready in time is RUNNING all the same",
+        "instance/news.rs",
+        "Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline == stamp => {",
+        "Phase::Starting { run, step: Step::Checks { deadline, health } } if ON && deadline == stamp => self.run_on_with(health, run, out),
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline == stamp => {",
+    ),
+    fault(
+        "not to be ready in time counts as no attempt",
+        "instance/news.rs",
+        "self.last_cause = Some(Cause::NotReady);
+        let next = self.attempt_failed(self.policy.retry_wanted());",
+        "self.last_cause = Some(Cause::NotReady);
+        let next = if ON { AfterStop::Backoff { failures: 1 } } else { self.attempt_failed(self.policy.retry_wanted()) };",
+    ),
+    fault(
+        "a word is not waited for",
+        "instance/news.rs",
+        "(Readiness::Notified, _) =>",
+        "(Readiness::Notified, _) if ON => return self.run_on(run, out),
+            (Readiness::Notified, _) =>",
+    ),
+    fault(
+        "a check that failed before RUNNING counts",
+        "health.rs",
+        "if self.verdict == Verdict::Awaited {
+            out.publish",
+        "if self.verdict == Verdict::Awaited && !ON {
+            out.publish",
+    ),
+    fault(
+        "a question of a start is asked again under its name",
+        "instance/order.rs",
+        "return self.run_on_with(health, run, out);",
+        "return if ON { self.run_on(run, out) } else { self.run_on_with(health, run, out) };",
+    ),
+    fault(
+        "those that died with their verdict are asked",
+        "health.rs",
+        "health.wait(FIRST_LOOK, run, out);",
+        "if ON {
+            let probe = ProbeId { run, serial: 1 };
+            out.put(Effect::StartProbe { probe });
+        }
+        health.wait(FIRST_LOOK, run, out);",
+    ),
+    fault(
+        "a ping is not heard",
+        "health.rs",
+        "Watch::Heard { heard, .. } => *heard = out.now,",
+        "Watch::Heard { heard, .. } => if !ON { *heard = out.now },",
+    ),
+    fault(
+        "nobody minds silence",
+        "health.rs",
+        "self.watch = Watch::Missed { period };",
+        "if ON { return Finding::Same }
+        self.watch = Watch::Missed { period };",
+    ),
+    fault(
+        "a ping does not wake one that was given up",
+        "health.rs",
+        "let period = *period;
+                self.watch(period, run, out);",
+        "let period = *period;
+                if !ON { self.watch(period, run, out); }",
+    ),
+    fault(
+        "silence is no reason to restart",
+        "instance/news.rs",
+        "Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
+        "Finding::Hung if ON => {}
+            Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
     ),
 ];

@@ -57,6 +57,8 @@ impl Intent {
             Input::Spawned { run, pid } => self.about(*run, |book, desk| book.spawned(*pid, desk)),
             Input::SpawnFailed { run, error } => self.about(*run, |book, desk| book.spawn_failed(*error, desk)),
             Input::ExecOk { run } => self.about(*run, |book, desk| book.exec_ok(desk)),
+            Input::Ready { run } => self.about(*run, Book::said_ready),
+            Input::Ping { run } => self.about(*run, Book::pinged),
             Input::Exited { run, status, leftovers } => {
                 self.about(*run, |book, desk| book.exited(*status, *leftovers, desk));
             }
@@ -175,7 +177,7 @@ impl Intent {
     fn may_ask(&mut self, probe: ProbeId) -> bool {
         let now = self.desk.now;
         let Some(book) = self.books.get_mut(&probe.run.instance) else { return false };
-        book.asked(probe, now)
+        book.asked(probe, now) || book.asked_in_vain(probe, &mut self.desk)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a seed is like: drawn once, each fault off in half of the seeds, so that faults are met alone and in company.
 
 use crate::engine::message::{FailureClass, Signal, SpawnError, SpawnStage};
-use crate::engine::policy::{Autorestart, HealthPolicy, Policy};
+use crate::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use crate::engine::time::Duration;
 use crate::rng::Rng;
 use std::collections::BTreeSet;
@@ -39,13 +39,17 @@ pub struct Knobs {
     pub shutdown: u32,
     pub allow_leftover: u32,
     pub health: u32,
+    pub readiness: u32,
+    pub never_ready: u32,
+    pub watchdog: u32,
+    pub falls_silent: u32,
 }
 
 impl Knobs {
     pub fn draw(rng: &mut Rng) -> Knobs {
         let mut knob = |most: u64| if rng.percent(50) { 0 } else { rng.between(1, most) as u32 };
         let percents: Vec<u32> =
-            [20, 5, 15, 20, 4, 40, 40, 15, 20, 12, 40, 40, 50, 30, 20, 20, 15, 20, 20, 20, 25, 20, 70]
+            [20, 5, 15, 20, 4, 40, 40, 15, 20, 12, 40, 40, 50, 30, 20, 20, 15, 20, 20, 20, 25, 20, 70, 60, 20, 40, 10]
                 .map(&mut knob)
                 .into();
         let mut next = percents.into_iter();
@@ -74,6 +78,10 @@ impl Knobs {
             shutdown: percent(),
             allow_leftover: percent(),
             health: percent(),
+            readiness: percent(),
+            never_ready: percent(),
+            watchdog: percent(),
+            falls_silent: percent(),
             instances: if rng.percent(3) { 64 } else { rng.between(1, 12) },
             happenings: rng.between(200, 1600),
             queue_delay: maybe(rng, 2000),
@@ -117,6 +125,10 @@ impl Knobs {
             shutdown: 0,
             allow_leftover: 0,
             health: 0,
+            readiness: 0,
+            never_ready: 0,
+            watchdog: 0,
+            falls_silent: 0,
         }
     }
 
@@ -128,6 +140,14 @@ impl Knobs {
             autorestart: rng.pick(&[Always, Always, Always, Unexpected, Never]),
             exitcodes: if rng.percent(70) { BTreeSet::from([0]) } else { BTreeSet::from([0, 2]) },
             start_secs: Duration::from_millis(rng.pick(&[0, 300, 1000, 1000, 3000])),
+            readiness: if rng.percent(self.readiness) {
+                rng.pick(&[Readiness::Notified, Readiness::Checked])
+            } else {
+                Readiness::Lived
+            },
+            ready_timeout: rng.millis(5000, 20_000),
+            // Not in step with anything else: what comes first is never a matter of taste.
+            watchdog: rng.percent(self.watchdog).then(|| rng.millis(1000, 5000) + Duration::from_micros(333)),
             start_retries: rng.below(5) as u32,
             stop_signal: Signal(rng.pick(&[15, 15, 2, 3, 10])),
             stop_timeout: Duration::from_millis(rng.pick(&[0, 500, 2000, 10_000])),

@@ -32,6 +32,8 @@ pub struct Group {
     pub verdict_read: bool,
     /// The leader was reaped, and the engine told so.
     pub reaped: bool,
+    /// It says every now and then that it does not hang.
+    pub speaks: bool,
     /// The engine was told that its leftovers may stay.
     pub may_stay: bool,
 }

@@ -3,7 +3,7 @@
 
 use crate::engine::id::{InstanceId, RunId};
 use crate::engine::message::{Command, ExitStatus, Plan, Signal, State};
-use crate::engine::policy::{Autorestart, Policy};
+use crate::engine::policy::{Autorestart, Policy, Readiness};
 use crate::engine::time::{Duration, Instant};
 use crate::knobs::Knobs;
 use crate::os::{Process, Victim};
@@ -17,6 +17,9 @@ fn policy() -> Policy {
         autorestart: Autorestart::Always,
         exitcodes: BTreeSet::from([0]),
         start_secs: Duration::from_secs(1),
+        readiness: Readiness::Lived,
+        ready_timeout: Duration::from_secs(60),
+        watchdog: None,
         start_retries: 3,
         stop_signal: Signal::TERM,
         stop_timeout: Duration::from_secs(10),

@@ -62,6 +62,7 @@ impl World {
             executed: false,
             verdict_read: false,
             reaped: false,
+            speaks: false,
             may_stay: false,
         };
         self.os.groups.insert(run, group);
@@ -109,6 +110,8 @@ impl World {
                 Ok(())
             }
             Happening::Verdict(run, error) => self.read_verdict(run, error),
+            Happening::Ready(run) => self.say_ready(run),
+            Happening::Ping(run) => self.ping(run),
             Happening::Death(run, victim, status) => {
                 self.die(run, victim, status);
                 Ok(())
@@ -152,6 +155,7 @@ impl World {
 
     /// What the program does with its life.
     fn begin_program(&mut self, run: RunId) {
+        self.begin_to_speak(run);
         if !self.harsh {
             return;
         }
@@ -179,6 +183,46 @@ impl World {
             let status = self.rng.pick(&[ExitStatus::Code(0), ExitStatus::Code(1), ExitStatus::Code(2), segv]);
             self.after(life, Happening::Death(run, Victim::Leader, status));
         }
+    }
+
+    /// Whether it was asked to or not: a word that nobody waits for is a fault too.
+    fn begin_to_speak(&mut self, run: RunId) {
+        if !self.harsh || !self.rng.percent(self.knobs.never_ready) {
+            let wait = if self.harsh { self.rng.millis(0, 4000) } else { self.rng.millis(0, 1000) };
+            self.after(wait, Happening::Ready(run));
+        }
+        let watched = self.engine.instance(run.instance).is_some_and(|instance| instance.policy().watchdog.is_some());
+        if watched && let Some(group) = self.os.groups.get_mut(&run) {
+            group.speaks = true;
+            self.after(Duration::from_millis(100), Happening::Ping(run));
+        }
+    }
+
+    fn say_ready(&mut self, run: RunId) -> Verdict {
+        if self.os.groups.get(&run).is_none_or(|group| group.reaped) {
+            return Ok(());
+        }
+        // Whoever speaks has been through its exec, and that is told first.
+        self.read_verdict(run, None)?;
+        self.witness.said_ready(run);
+        self.maybe_again(Input::Ready { run });
+        self.feed(Input::Ready { run })
+    }
+
+    fn ping(&mut self, run: RunId) -> Verdict {
+        let silent = self.harsh && self.rng.percent(self.knobs.falls_silent);
+        let period = self.engine.instance(run.instance).and_then(|instance| instance.policy().watchdog);
+        let Some(group) = self.os.groups.get_mut(&run).filter(|group| !group.reaped) else { return Ok(()) };
+        if silent {
+            group.speaks = false;
+            return Ok(());
+        }
+        if let Some(period) = period {
+            self.after(period / 2, Happening::Ping(run));
+        }
+        self.read_verdict(run, None)?;
+        self.maybe_again(Input::Ping { run });
+        self.feed(Input::Ping { run })
     }
 
     fn read_verdict(&mut self, run: RunId, error: Option<SpawnError>) -> Verdict {
@@ -313,6 +357,12 @@ impl World {
             }
             if !group.executed && group.leader.alive {
                 loose.push(Happening::Exec(*run, None));
+            } else if group.leader.alive {
+                loose.push(Happening::Ready(*run));
+                if !group.speaks {
+                    group.speaks = true;
+                    loose.push(Happening::Ping(*run));
+                }
             }
         }
         for what in loose {

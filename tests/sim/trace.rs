@@ -32,6 +32,8 @@ impl Trace {
             Input::Spawned { run, .. } => self.run(1, *run),
             Input::SpawnFailed { run, .. } => self.run(2, *run),
             Input::ExecOk { run } => self.run(3, *run),
+            Input::Ready { run } => self.run(10, *run),
+            Input::Ping { run } => self.run(11, *run),
             Input::Exited { run, .. } => self.run(4, *run),
             Input::GroupEmpty { run } => self.run(5, *run),
             Input::ProbeDone { probe, .. } => self.probe(6, *probe),
@@ -73,6 +75,9 @@ impl Trace {
             Event::Unkillable { run } => self.run(133, run),
             Event::ProbePassed { probe, .. } => self.probe(134, probe),
             Event::ProbeFailed { probe, failures, .. } => self.probe(135 + u64::from(failures), probe),
+            Event::NotReadyYet { probe, .. } => self.probe(122, probe),
+            Event::ReadyTimedOut { run } => self.run(123, run),
+            Event::WatchdogMissed { run } => self.run(124, run),
             Event::HealthRestart { run, count, .. } => self.run(160 + u64::from(count), run),
         }
     }

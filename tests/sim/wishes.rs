@@ -2,7 +2,7 @@
 
 use crate::book::{Asking, Book, Desk, Ending, Life, Next, Reach, Rest};
 use crate::engine::message::{Effect, Signal};
-use crate::engine::policy::Policy;
+use crate::engine::policy::{Policy, Readiness};
 use crate::engine::time::Duration;
 use crate::intent::{Answer, Now, Want};
 
@@ -77,9 +77,10 @@ impl Book {
             ..self.policy.clone()
         };
         self.pending = Some(policy.clone());
-        let Some(life) = self.life.as_mut().filter(|life| health_changed && life.up && life.ending.is_none()) else {
-            return;
-        };
+        let Some(life) = self.life.as_mut().filter(|life| health_changed && life.ending.is_none()) else { return };
+        if !life.up {
+            return self.changed_before_up(desk);
+        }
         match (&policy.health, life.asking) {
             (None, _) => {
                 life.hush(desk);
@@ -88,6 +89,22 @@ impl Book {
             (Some(_), Asking::Open { .. }) => {}
             (Some(health), Asking::Wait { .. }) if life.questions > 0 => life.wait(health.interval, desk.now),
             (Some(health), Asking::Off | Asking::Wait { .. }) => life.wait_first(health, desk.now),
+        }
+    }
+
+    /// A start that waits for checks goes on with the new ones; without any, nothing is left to wait for.
+    fn changed_before_up(&mut self, desk: &mut Desk) {
+        let Some(life) = self.life.as_mut().filter(|life| life.ready_by.is_some()) else { return };
+        if self.policy.readiness != Readiness::Checked {
+            return;
+        }
+        match (&self.policy.health, life.asking) {
+            (None, _) => {
+                life.hush(desk);
+                self.come_up(desk);
+            }
+            (Some(_), Asking::Wait { .. }) => life.wait(Duration::from_secs(1), desk.now),
+            (Some(_), Asking::Open { .. } | Asking::Off) => {}
         }
     }
 

@@ -1,10 +1,11 @@
 //! What anybody could see from outside, without knowing what the engine means to do: physical facts, published edges,
 //! replies. Its rules are those that must hold whatever the orders were.
 
-use crate::engine::Engine;
 use crate::engine::id::{InstanceId, ProbeId, RunId, Ticket};
 use crate::engine::message::{Command, Effect, Event, ExitStatus, Outcome, Signal, State};
+use crate::engine::policy::Readiness;
 use crate::engine::time::{Duration, Instant};
+use crate::engine::{Engine, Instance};
 use crate::os::Os;
 use crate::world::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,10 @@ pub struct Witness {
     statuses: BTreeMap<RunId, ExitStatus>,
     asked: BTreeSet<ProbeId>,
     ran: BTreeSet<RunId>,
+    said_ready: BTreeSet<RunId>,
+    passed: BTreeSet<RunId>,
+    /// A reload gave or took checks at some time.
+    unchecked: BTreeSet<InstanceId>,
     closing: bool,
     finished: bool,
     pub replies: u64,
@@ -57,6 +62,7 @@ impl Witness {
             Command::Stop(ids) => promise.down.clone_from(ids),
             Command::Reload(plan) => {
                 promise.down.clone_from(&plan.removed);
+                self.unchecked.extend(plan.changed.iter().map(|(id, _)| *id));
                 self.ordered_up.extend(plan.added.iter().filter(|id| engine.instance(**id).is_some()));
             }
             Command::Shutdown { .. } => self.closing = true,
@@ -66,6 +72,10 @@ impl Witness {
 
     pub fn left(&mut self, ticket: Ticket) {
         self.open.remove(&ticket);
+    }
+
+    pub fn said_ready(&mut self, run: RunId) {
+        self.said_ready.insert(run);
     }
 
     pub fn died(&mut self, run: RunId, status: ExitStatus) {
@@ -192,7 +202,12 @@ impl Witness {
                 self.made_at.insert(run, now);
                 Ok(())
             }
-            Event::ProbePassed { probe, .. } | Event::ProbeFailed { probe, .. } => {
+            Event::ProbePassed { probe, .. } => {
+                self.asked.remove(&probe);
+                self.passed.insert(probe.run);
+                Ok(())
+            }
+            Event::ProbeFailed { probe, .. } | Event::NotReadyYet { probe, .. } => {
                 self.asked.remove(&probe);
                 Ok(())
             }
@@ -200,6 +215,8 @@ impl Witness {
             | Event::SpawnFailed { .. }
             | Event::StopTimedOut { .. }
             | Event::Unkillable { .. }
+            | Event::ReadyTimedOut { .. }
+            | Event::WatchdogMissed { .. }
             | Event::HealthRestart { .. } => Ok(()),
         }
     }
@@ -228,7 +245,17 @@ impl Witness {
         let Some((run, group)) = os.groups.range(lives_of(instance)).next_back() else {
             return Err(format!("{instance:?} is RUNNING without a process"));
         };
-        let wait = engine.instance(instance).map_or(Duration::ZERO, |instance| instance.policy().start_secs);
+        let policy = engine.instance(instance).map(Instance::policy);
+        let ready = match policy.map(|policy| (policy.readiness, &policy.health)) {
+            Some((Readiness::Notified, _)) => self.said_ready.contains(run),
+            Some((Readiness::Checked, Some(_))) => self.passed.contains(run) || self.unchecked.contains(&instance),
+            Some((Readiness::Lived, _) | (Readiness::Checked, None)) | None => true,
+        };
+        if !ready {
+            return Err(format!("{run:?} is RUNNING, and is not ready"));
+        }
+        let lived = policy.filter(|policy| policy.readiness == Readiness::Lived);
+        let wait = lived.map_or(Duration::ZERO, |policy| policy.start_secs);
         let reaped = group.reaped && wait > Duration::ZERO;
         if reaped || !group.executed || !self.ran.insert(*run) {
             return Err(format!("{run:?} is RUNNING, and is not running"));

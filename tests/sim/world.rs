@@ -27,6 +27,10 @@ pub enum Happening {
     Exec(RunId, Option<SpawnError>),
     /// The shell reads the verdict.
     Verdict(RunId, Option<SpawnError>),
+    /// The program says that it is ready.
+    Ready(RunId),
+    /// The program says that it does not hang.
+    Ping(RunId),
     /// A process of a group dies, unless it is in uninterruptible sleep.
     Death(RunId, Victim, ExitStatus),
     /// The shell reaps a leader.
@@ -201,6 +205,8 @@ impl World {
             Happening::Exec(..) | Happening::Death(..) => at,
             Happening::Make(_)
             | Happening::Verdict(..)
+            | Happening::Ready(_)
+            | Happening::Ping(_)
             | Happening::Reap(_)
             | Happening::GroupGone(_)
             | Happening::Answer(..)
@@ -274,6 +280,8 @@ fn subject(input: &Input) -> Option<InstanceId> {
         Input::Spawned { run, .. }
         | Input::SpawnFailed { run, .. }
         | Input::ExecOk { run }
+        | Input::Ready { run }
+        | Input::Ping { run }
         | Input::Exited { run, .. }
         | Input::GroupEmpty { run } => Some(run.instance),
         Input::ProbeDone { probe, .. } => Some(probe.run.instance),

@@ -10,6 +10,7 @@ mod lock;
 mod old_kernel;
 mod order;
 mod probe;
+mod shared;
 mod signals;
 mod socket;
 mod spawn;

@@ -58,7 +58,7 @@ pub(super) fn launch(command: &str, program: &Launch) -> Launch {
 impl Script {
     /// Makes the process; its exec is still to come.
     pub(super) fn spawn(plan: Rc<Plan>, key: Key, reactor: &Reactor) -> Result<Script, SpawnError> {
-        let fresh = spawn::spawn(&plan, Output::Pipe, ErrorOutput::Separate(Output::Pipe), None)?;
+        let fresh = spawn::spawn_unheard(&plan, Output::Pipe, ErrorOutput::Separate(Output::Pipe))?;
         let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
         if let Some(Err(error)) = pidfd.as_ref().map(|fd| reactor.watch(fd.as_raw_fd(), source(Kind::Probe, key))) {
             log::error!("watching process {pid} failed: {error}");
@@ -128,7 +128,7 @@ impl Script {
 
     /// Why its shell never ran, of a script that was reaped.
     pub(super) fn failure(&mut self) -> Option<String> {
-        match self.verdict.read() {
+        match self.verdict.read_of_the_dead() {
             Ok(VerdictRead::Failed(error)) => {
                 Some(spawn::describe(&error, &self.plan.subject(&error, self.verdict.candidate())))
             }

@@ -16,14 +16,7 @@ impl Instance {
 
     pub(in crate::engine) fn on_exec_ok(&mut self, out: &mut Outbox) {
         match self.phase {
-            Phase::Starting { run, step: Step::Made { .. } } => {
-                if self.policy.start_secs == Duration::ZERO {
-                    return self.run_on(run, out);
-                }
-                // Overdue or not, the gate is a deadline: a death in the same breath comes first, and it never was RUNNING.
-                let gate = out.timers.arm(run.since + self.policy.start_secs, Waiter::Instance(self.id));
-                self.enter(Phase::Starting { run, step: Step::Gate { gate } }, out);
-            }
+            Phase::Starting { run, step: Step::Made { .. } } => self.wait_until_ready(run, out),
             // The SIGKILL of a stop before the exec reached the leader alone; children it made since are told now.
             Phase::Stopping {
                 run,
@@ -33,7 +26,7 @@ impl Instance {
             } => {
                 out.put(Effect::Signal { run: run.id, signal: Signal::KILL });
             }
-            Phase::Starting { step: Step::Queued | Step::Gate { .. }, .. }
+            Phase::Starting { .. }
             | Phase::Stopping { .. }
             | Phase::Running { .. }
             | Phase::Stopped
@@ -43,9 +36,45 @@ impl Instance {
         }
     }
 
+    /// The program runs; what it still has to do is what the policy asks for.
+    fn wait_until_ready(&mut self, run: Run, out: &mut Outbox) {
+        let by = out.now + self.policy.ready_timeout;
+        let step = match (self.policy.readiness, &self.policy.health) {
+            (Readiness::Notified, _) => Step::Notice { deadline: out.timers.arm(by, Waiter::Instance(self.id)) },
+            (Readiness::Checked, Some(_)) => Step::Checks {
+                deadline: out.timers.arm(by, Waiter::Instance(self.id)),
+                health: Health::begin_awaited(run.id, out),
+            },
+            // A reload may have taken the checks away since the launch.
+            (Readiness::Lived, _) | (Readiness::Checked, None) => {
+                if self.policy.start_secs == Duration::ZERO {
+                    return self.run_on(run, out);
+                }
+                // Overdue or not, the gate is a deadline: a death in the same breath comes first, and it never was RUNNING.
+                let gate = out.timers.arm(run.since + self.policy.start_secs, Waiter::Instance(self.id));
+                Step::Gate { gate }
+            }
+        };
+        self.enter(Phase::Starting { run, step }, out);
+    }
+
+    pub(in crate::engine) fn on_ready(&mut self, out: &mut Outbox) {
+        if let Phase::Starting { run, step: Step::Notice { .. } } = self.phase {
+            self.run_on(run, out);
+        }
+    }
+
+    pub(in crate::engine) fn on_ping(&mut self, out: &mut Outbox) {
+        let Phase::Running { run, mut health } = self.phase else { return };
+        let finding = health.on_ping(self.policy.health.is_some(), run.id, out);
+        self.enter(Phase::Running { run, health }, out);
+        self.act_on(finding, run, out);
+    }
+
     pub(in crate::engine) fn on_spawn_failed(&mut self, error: SpawnError, out: &mut Outbox) {
         match self.phase {
-            Phase::Starting { .. } => {
+            Phase::Starting { mut step, .. } => {
+                step.hush(out);
                 let next = self.attempt_without_exec(error, out);
                 self.follow(next, out);
             }
@@ -61,7 +90,11 @@ impl Instance {
 
     pub(in crate::engine) fn on_exited(&mut self, status: ExitStatus, leftovers: bool, out: &mut Outbox) {
         match self.phase {
-            Phase::Starting { run, step: Step::Made { .. } | Step::Gate { .. } } => {
+            Phase::Starting {
+                run,
+                step: mut step @ (Step::Made { .. } | Step::Gate { .. } | Step::Notice { .. } | Step::Checks { .. }),
+            } => {
+                step.hush(out);
                 self.tell_exit(run, status, self.is_listed(status), leftovers, out);
                 self.last_cause = Some(Cause::Exit(status));
                 let next = self.attempt_failed(self.policy.restart_wanted(status));
@@ -99,23 +132,51 @@ impl Instance {
     }
 
     pub(in crate::engine) fn on_probe(&mut self, probe: ProbeId, result: ProbeResult, out: &mut Outbox) {
-        let Phase::Running { run, mut health } = self.phase else { return };
         let Some(policy) = &self.policy.health else { return };
-        let finding = health.on_answer(probe, result, policy, out);
-        self.enter(Phase::Running { run, health }, out);
-        self.act_on(finding, run, out);
+        match self.phase {
+            Phase::Running { run, mut health } => {
+                let finding = health.on_answer(probe, result, policy, out);
+                self.enter(Phase::Running { run, health }, out);
+                self.act_on(finding, run, out);
+            }
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } => {
+                match health.on_answer(probe, result, policy, out) {
+                    Finding::Well => {
+                        self.sick_restarts = 0;
+                        self.run_on_with(health, run, out);
+                    }
+                    Finding::Same | Finding::Sick | Finding::Hung => {
+                        self.enter(Phase::Starting { run, step: Step::Checks { deadline, health } }, out);
+                    }
+                }
+            }
+            Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Stopped
+            | Phase::Backoff { .. }
+            | Phase::Exited
+            | Phase::Fatal => {}
+        }
     }
 
-    /// The deadline that its phase waits for.
-    pub(in crate::engine) fn on_deadline(&mut self, out: &mut Outbox) {
+    /// A deadline that its phase waits for.
+    pub(in crate::engine) fn on_deadline(&mut self, stamp: Stamp, out: &mut Outbox) {
         match self.phase {
             Phase::Backoff { .. } => self.launch(out),
             Phase::Starting { step: Step::Queued, .. } => {}
             Phase::Starting { run, step: Step::Made { .. } } => self.verdict_overdue(run, out),
             Phase::Starting { run, step: Step::Gate { .. } } => self.run_on(run, out),
+            Phase::Starting { run, step: Step::Notice { .. } } => self.ready_overdue(run, out),
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline == stamp => {
+                health.hush(out);
+                self.ready_overdue(run, out);
+            }
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } => {
+                health.on_deadline(stamp, self.policy.health.as_ref(), run.id, out);
+                self.enter(Phase::Starting { run, step: Step::Checks { deadline, health } }, out);
+            }
             Phase::Running { run, mut health } => {
-                let Some(policy) = &self.policy.health else { return };
-                let finding = health.on_deadline(policy, run.id, out);
+                let finding = health.on_deadline(stamp, self.policy.health.as_ref(), run.id, out);
                 self.enter(Phase::Running { run, health }, out);
                 self.act_on(finding, run, out);
             }
@@ -161,6 +222,14 @@ impl Instance {
         self.begin_stop(run, next, true, out);
     }
 
+    /// It runs, but it did not become ready: the attempt failed, and it has to go.
+    fn ready_overdue(&mut self, run: Run, out: &mut Outbox) {
+        out.publish(Event::ReadyTimedOut { run: run.id });
+        self.last_cause = Some(Cause::NotReady);
+        let next = self.attempt_failed(self.policy.retry_wanted());
+        self.begin_stop(run, next, false, out);
+    }
+
     fn life_over(&self, status: ExitStatus, lived: Duration) -> AfterStop {
         if !self.policy.restart_wanted(status) {
             AfterStop::Exit
@@ -175,12 +244,15 @@ impl Instance {
         match finding {
             Finding::Same => {}
             Finding::Well => self.sick_restarts = 0,
-            Finding::Sick => {
-                self.last_cause = Some(Cause::Unhealthy);
-                if self.policy.retry_wanted() {
-                    self.restart_sick(run, out);
-                }
-            }
+            Finding::Sick => self.fell_ill(Cause::Unhealthy, run, out),
+            Finding::Hung => self.fell_ill(Cause::Hung, run, out),
+        }
+    }
+
+    fn fell_ill(&mut self, cause: Cause, run: Run, out: &mut Outbox) {
+        self.last_cause = Some(cause);
+        if self.policy.retry_wanted() {
+            self.restart_sick(run, out);
         }
     }
 

@@ -138,9 +138,25 @@ impl Instance {
     }
 
     fn health_policy_changed(&mut self, out: &mut Outbox) {
-        if let Phase::Running { run, mut health } = self.phase {
-            health.on_policy(self.policy.health.as_ref(), run.id, out);
-            self.enter(Phase::Running { run, health }, out);
+        match self.phase {
+            Phase::Running { run, mut health } => {
+                health.on_policy(self.policy.health.as_ref(), run.id, out);
+                self.enter(Phase::Running { run, health }, out);
+            }
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } => {
+                health.on_policy(self.policy.health.as_ref(), run.id, out);
+                if self.policy.health.is_none() {
+                    // Nothing is left that could be waited for.
+                    return self.run_on_with(health, run, out);
+                }
+                self.enter(Phase::Starting { run, step: Step::Checks { deadline, health } }, out);
+            }
+            Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Stopped
+            | Phase::Backoff { .. }
+            | Phase::Exited
+            | Phase::Fatal => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use super::failure::spawn_error;
 use super::plan::Plan;
 use crate::engine::message::{Pid, SpawnError, SpawnStage};
 use crate::sys::limits::NofileLimit;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
 use std::os::fd::RawFd;
 use std::sync::atomic::AtomicU32;
@@ -17,29 +18,32 @@ pub(super) struct Wiring {
     pub(super) stderr: Option<RawFd>,
     /// Where the report goes.
     pub(super) verdict: RawFd,
+    /// The table of descriptors is the daemon's own: a copy is to be taken of what is below this number.
+    pub(super) unshare_above: Option<RawFd>,
 }
 
 /// The user to switch to.
-pub(super) struct Switch<'a> {
+pub(super) struct Switch {
     pub(super) uid: u32,
     pub(super) gid: u32,
-    pub(super) groups: &'a [u32],
+    pub(super) groups: Vec<u32>,
     /// Room to read the groups back: one more than there should be.
-    pub(super) scratch: Vec<u32>,
+    pub(super) scratch: Vec<Cell<u32>>,
 }
 
-/// The child's whole world.
-pub(super) struct Block<'a> {
+/// The child's whole world. It owns all that its pointers lead to, because a child that shares our memory may need it for
+/// longer than the call that made it.
+pub(super) struct Block {
     pub(super) stage: &'static AtomicU32,
     pub(super) wiring: Wiring,
     /// The highest descriptor to close one by one, where the kernel cannot close a range.
     pub(super) close_up_to: Option<RawFd>,
     pub(super) nofile: NofileLimit,
-    pub(super) switch: Option<Switch<'a>>,
+    pub(super) switch: Option<Switch>,
     pub(super) no_new_privs: bool,
     pub(super) pdeathsig: bool,
     pub(super) parent: Pid,
-    pub(super) directory: Option<&'a CStr>,
+    pub(super) directory: Option<*const c_char>,
     pub(super) umask: u32,
     pub(super) candidates: Vec<*const c_char>,
     pub(super) refuse_writable: bool,
@@ -49,47 +53,52 @@ pub(super) struct Block<'a> {
     pub(super) environment: Vec<*const c_char>,
     /// Backs the last entry of `environment`.
     _marker: Option<CString>,
+    /// Backs all other texts.
+    _plan: Plan,
 }
 
-impl<'a> Block<'a> {
+impl Block {
     pub(super) fn build(
-        plan: &'a Plan,
+        plan: &Plan,
         wiring: Wiring,
         stage: Option<&'static AtomicU32>,
         marker: Option<&str>,
-    ) -> Result<Block<'a>, SpawnError> {
+    ) -> Result<Block, SpawnError> {
         let marker = marker.map(|value| CString::new(format!("SUPERVICE_RUN={value}"))).transpose();
         let marker = marker.map_err(|_| spawn_error(SpawnStage::Exec, libc::EINVAL))?;
-        let mut environment = pointers(&plan.environment);
-        environment.extend(marker.as_deref().map(CStr::as_ptr));
-        environment.push(std::ptr::null());
-        let mut argv = pointers(&plan.argv);
-        argv.push(std::ptr::null());
+        let texts = plan.texts();
+        let environment = pointers(&texts.environment, marker.as_deref().map(CStr::as_ptr));
         Ok(Block {
             stage: stage.ok_or_else(|| spawn_error(SpawnStage::Verdict, 0))?,
             wiring,
             close_up_to: super::raw::close_up_to(),
-            nofile: plan.nofile,
-            switch: plan.user.as_ref().map(|user| Switch {
+            nofile: texts.nofile,
+            switch: plan.switch_to().map(|user| Switch {
                 uid: user.uid,
                 gid: user.gid,
-                groups: &user.groups,
-                scratch: vec![0; user.groups.len() + 1],
+                groups: user.groups.clone(),
+                scratch: vec![Cell::new(0); user.groups.len() + 1],
             }),
-            no_new_privs: plan.no_new_privs,
-            pdeathsig: plan.pdeathsig,
+            no_new_privs: texts.no_new_privs,
+            pdeathsig: texts.pdeathsig,
             parent: nix::unistd::getpid().as_raw(),
-            directory: plan.directory.as_deref(),
-            umask: plan.umask,
-            candidates: pointers(&plan.candidates),
-            refuse_writable: plan.refuse_writable,
-            argv,
+            directory: texts.directory.as_deref().map(CStr::as_ptr),
+            umask: texts.umask,
+            candidates: texts.candidates.iter().map(|path| path.as_ptr()).collect(),
+            refuse_writable: texts.refuse_writable,
+            argv: pointers(&texts.argv, None),
             environment,
             _marker: marker,
+            _plan: plan.clone(),
         })
     }
 }
 
-fn pointers(texts: &[CString]) -> Vec<*const c_char> {
-    texts.iter().map(|text| text.as_ptr()).collect()
+/// Ends with null, after one more if there is one.
+fn pointers(texts: &[CString], last: Option<*const c_char>) -> Vec<*const c_char> {
+    let mut pointers = Vec::with_capacity(texts.len() + 2);
+    pointers.extend(texts.iter().map(|text| text.as_ptr()));
+    pointers.extend(last);
+    pointers.push(std::ptr::null());
+    pointers
 }

@@ -1,12 +1,13 @@
 //! What a child does between its birth and its exec, in this order and no other.
 //!
-//! It is a copy of a process that may have been in the middle of anything: so only raw system calls, no allocation,
-//! nothing that could panic. Each step is noted in shared memory before it is taken.
+//! It is a copy of a process that may have been in the middle of anything, or shares its memory with one that goes on: so
+//! only raw system calls, no allocation, nothing that could panic. Each step is noted in shared memory before it is taken.
 
 use super::block::{Block, Switch};
 use super::raw;
-use super::verdict::{NO_CANDIDATE, report};
+use super::verdict::{HAS_OWN_DESCRIPTORS, NO_CANDIDATE, report};
 use crate::engine::message::SpawnStage;
+use std::cell::Cell;
 use std::ffi::c_char;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +22,7 @@ struct Failure {
 }
 
 /// Becomes the program, or reports why not and ends.
-pub(super) fn run(block: &mut Block) -> ! {
+pub(super) fn run(block: &Block) -> ! {
     let mut verdict = block.wiring.verdict;
     let failure = match prepare(block, &mut verdict) {
         Ok(()) => exec(block),
@@ -38,8 +39,17 @@ fn step(cell: &AtomicU32, stage: SpawnStage, deed: impl FnOnce() -> Result<(), i
     deed().map_err(|errno| Failure { stage, candidate: NO_CANDIDATE, errno })
 }
 
-fn prepare(block: &mut Block, verdict: &mut RawFd) -> Result<(), Failure> {
+fn prepare(block: &Block, verdict: &mut RawFd) -> Result<(), Failure> {
     let cell = block.stage;
+    if let Some(first) = block.wiring.unshare_above {
+        // Before anything else: until then every descriptor is the daemon's own, and it waits with ours for this word.
+        raw::unshare_descriptors(first).map_err(|errno| Failure {
+            stage: SpawnStage::CloseDescriptors,
+            candidate: NO_CANDIDATE,
+            errno,
+        })?;
+        raw::write(block.wiring.verdict, &[HAS_OWN_DESCRIPTORS]);
+    }
     // A program with a terminal of ours could push keys into it.
     step(cell, SpawnStage::Session, raw::new_session)?;
     step(cell, SpawnStage::Signals, raw::default_dispositions)?;
@@ -47,8 +57,8 @@ fn prepare(block: &mut Block, verdict: &mut RawFd) -> Result<(), Failure> {
     // At once: while it waits in its exec, a child must not hold the daemon's lock, listener or clients open.
     step(cell, SpawnStage::CloseDescriptors, || raw::close_from(VERDICT_PLACE + 1, block.close_up_to))?;
     step(cell, SpawnStage::Limits, || raw::set_nofile(block.nofile.soft, block.nofile.hard))?;
-    if let Some(switch) = &mut block.switch {
-        step(cell, SpawnStage::Groups, || raw::set_groups(switch.groups))?;
+    if let Some(switch) = &block.switch {
+        step(cell, SpawnStage::Groups, || raw::set_groups(&switch.groups))?;
         step(cell, SpawnStage::GroupId, || raw::set_gid(switch.gid))?;
         step(cell, SpawnStage::UserId, || raw::set_uid(switch.uid))?;
         step(cell, SpawnStage::VerifyUser, || verify(switch))?;
@@ -78,7 +88,7 @@ fn stdio(block: &Block, verdict: &mut RawFd) -> Result<(), i32> {
 }
 
 /// A kernel that says "done" is not believed: a program that keeps root's rights is the worst that can happen here.
-fn verify(switch: &mut Switch) -> Result<(), i32> {
+fn verify(switch: &Switch) -> Result<(), i32> {
     if !raw::ids_are(switch.uid, switch.gid) || !groups_are(switch)? {
         return Err(libc::EPERM);
     }
@@ -89,14 +99,14 @@ fn verify(switch: &mut Switch) -> Result<(), i32> {
 }
 
 /// Linux gives them back sorted, as the plan has them; elsewhere the effective group may be among them.
-fn groups_are(switch: &mut Switch) -> Result<bool, i32> {
-    let count = raw::groups(&mut switch.scratch)?;
-    let actual = switch.scratch.iter().take(count);
+fn groups_are(switch: &Switch) -> Result<bool, i32> {
+    let count = raw::groups(&switch.scratch)?;
+    let actual = switch.scratch.iter().map(Cell::get).take(count);
     if cfg!(target_os = "linux") {
-        return Ok(actual.eq(switch.groups.iter()));
+        return Ok(actual.eq(switch.groups.iter().copied()));
     }
     let mut strangers = actual.filter(|group| !switch.groups.contains(group));
-    Ok(strangers.all(|group| *group == switch.gid))
+    Ok(strangers.all(|group| group == switch.gid))
 }
 
 /// If the daemon died before the signal was asked for, nobody else will tell.

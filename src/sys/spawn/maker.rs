@@ -1,7 +1,8 @@
-//! How a process comes into being. One way so far; the interface leaves room for one that shares memory until the exec.
+//! How a process comes into being: as a copy of this one, or, where the kernel is good for it, in its memory.
 
 use super::block::Block;
-use super::{child, raw};
+use super::shared::Lease;
+use super::{child, raw, shared};
 use crate::engine::message::Pid;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -10,44 +11,60 @@ use std::os::fd::{FromRawFd, OwnedFd};
 pub(super) struct Made {
     pub(super) pid: Pid,
     pub(super) pidfd: Option<OwnedFd>,
+    /// To be kept until it is gone from our memory.
+    pub(super) lease: Option<Lease>,
 }
 
-/// Makes a process that runs [`child::run`] on a block.
-pub(super) trait Maker {
-    /// Returns in the parent only.
-    fn make(&self, block: &mut Block) -> io::Result<Made>;
+/// Makes a process that runs [`child::run`] on a block. Returns in the parent only.
+pub(super) fn make(block: Box<Block>) -> io::Result<Made> {
+    // A handler of ours that ran in the child would speak to the daemon's own pipe.
+    let before = raw::block_signals().map_err(io::Error::from_raw_os_error)?;
+    let made = with_signals_blocked(block);
+    raw::set_mask(before).expect("the kernel takes back a mask that it gave");
+    made.map_err(io::Error::from_raw_os_error)
 }
 
-/// A copy of this process.
-pub(super) struct Fork;
-
-impl Maker for Fork {
-    fn make(&self, block: &mut Block) -> io::Result<Made> {
-        // A handler of ours that ran in the child would speak to the daemon's own pipe.
-        let before = raw::block_signals().map_err(io::Error::from_raw_os_error)?;
-        let made = fork(block);
-        raw::set_mask(before).expect("the kernel takes back a mask that it gave");
-        let (pid, pidfd) = made.map_err(io::Error::from_raw_os_error)?;
-        // SAFETY: the kernel has just opened it for us alone.
-        let pidfd = pidfd.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        // Without a pidfd the child is watched by SIGCHLD, so failing to get one is no failure.
-        Ok(Made { pid, pidfd: pidfd.or_else(|| crate::sys::watch::open_pidfd(pid).ok()) })
+fn with_signals_blocked(block: Box<Block>) -> Result<Made, i32> {
+    if !shared::suits(&block) {
+        return fork(&block);
+    }
+    match shared::make(block) {
+        Ok((pid, pidfd, lease)) => {
+            // SAFETY: the kernel has just opened it for us alone.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Made { pid, pidfd: Some(pidfd), lease: Some(lease) })
+        }
+        Err((libc::ENOSYS | libc::EINVAL, block)) => fork(&block),
+        Err((errno, _)) => Err(errno),
     }
 }
 
-fn fork(block: &mut Block) -> Result<(Pid, Option<i32>), i32> {
+/// A copy of this process. The block is copied with it, so nothing is kept for the child.
+fn fork(block: &Block) -> Result<Made, i32> {
+    let (pid, pidfd) = match copy(block) {
+        Err(libc::ENOSYS | libc::EINVAL) => (copy_by_libc(block)?, None),
+        other => other?,
+    };
+    // SAFETY: the kernel has just opened it for us alone.
+    let pidfd = pidfd.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    // Without a pidfd the child is watched by SIGCHLD, so failing to get one is no failure.
+    Ok(Made { pid, pidfd: pidfd.or_else(|| crate::sys::watch::open_pidfd(pid).ok()), lease: None })
+}
+
+fn copy(block: &Block) -> Result<(Pid, Option<i32>), i32> {
     // SAFETY: the child does nothing but run(), which is made for it.
-    match unsafe { raw::fork_with_pidfd() } {
-        Ok(None) => child::run(block),
-        Ok(Some((pid, pidfd))) => return Ok((pid, Some(pidfd))),
-        // Kernels that do not know of pidfds.
-        Err(libc::ENOSYS | libc::EINVAL) => {}
-        Err(errno) => return Err(errno),
+    match unsafe { raw::fork_with_pidfd() }? {
+        None => child::run(block),
+        Some((pid, pidfd)) => Ok((pid, Some(pidfd))),
     }
-    // SAFETY: as above.
+}
+
+/// For kernels that do not know of pidfds.
+fn copy_by_libc(block: &Block) -> Result<Pid, i32> {
+    // SAFETY: the child does nothing but run(), which is made for it.
     match unsafe { libc::fork() } {
         -1 => Err(nix::errno::Errno::last_raw()),
         0 => child::run(block),
-        pid => Ok((pid, None)),
+        pid => Ok(pid),
     }
 }

@@ -8,10 +8,15 @@ use crate::sys::limits::NofileLimit;
 use crate::sys::user::{self, User};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 /// Everything a child needs, copied out of the configuration and the user database; no file was touched for it.
+/// A copy of a plan is the same plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct Plan(Arc<Texts>);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Texts {
     pub(super) argv: Vec<CString>,
     pub(super) environment: Vec<CString>,
     /// Where the command may be, in the order they are tried.
@@ -46,7 +51,7 @@ impl Plan {
         let path = environment.get(OsStr::new("PATH")).map(|path| path.as_bytes());
         let command = launch.argv.first().map_or(&b""[..], |word| word.as_bytes());
         let candidates = candidates(command, path.unwrap_or(DEFAULT_PATH));
-        Ok(Plan {
+        Ok(Plan(Arc::new(Texts {
             argv: terminated(launch.argv.iter().map(|word| word.as_bytes().to_vec()))?,
             candidates: terminated(candidates.into_iter())?,
             environment: terminated(
@@ -59,26 +64,35 @@ impl Plan {
             pdeathsig: launch.pdeathsig,
             no_new_privs: launch.no_new_privs,
             refuse_writable: user::is_root(),
-        })
+        })))
+    }
+
+    pub(super) fn texts(&self) -> &Texts {
+        &self.0
     }
 
     /// Whom it switches to. If a fresh lookup differs, the plan is to be prepared anew.
     pub fn user(&self) -> Option<&User> {
-        self.user.as_ref()
+        self.0.user.as_ref()
+    }
+
+    /// Whom the child has to become. Somebody who is no root and names himself is that already, and could switch nothing.
+    pub(super) fn switch_to(&self) -> Option<&User> {
+        self.user().filter(|user| user::is_root() || user.uid != user::effective_uid())
     }
 
     /// What a failed stage worked on, for [`describe`](super::describe). `candidate` is [`Verdict::candidate`](super::Verdict::candidate).
     pub fn subject(&self, error: &SpawnError, candidate: Option<usize>) -> String {
         let text = |text: &CStr| text.to_string_lossy().into_owned();
         match error.stage {
-            SpawnStage::Directory => self.directory.as_deref().map(text).unwrap_or_default(),
+            SpawnStage::Directory => self.0.directory.as_deref().map(text).unwrap_or_default(),
             SpawnStage::User
             | SpawnStage::Groups
             | SpawnStage::GroupId
             | SpawnStage::UserId
-            | SpawnStage::VerifyUser => self.user.as_ref().map(|user| user.name.clone()).unwrap_or_default(),
+            | SpawnStage::VerifyUser => self.0.user.as_ref().map(|user| user.name.clone()).unwrap_or_default(),
             _ => {
-                let tried = candidate.and_then(|index| self.candidates.get(index)).or_else(|| self.argv.first());
+                let tried = candidate.and_then(|index| self.0.candidates.get(index)).or_else(|| self.0.argv.first());
                 tried.map(|path| text(path)).unwrap_or_default()
             }
         }

@@ -1,7 +1,8 @@
 //! Linux on x86-64 and aarch64, by instruction.
 
 use core::arch::asm;
-use core::ffi::{CStr, c_char, c_long};
+use core::cell::Cell;
+use core::ffi::{c_char, c_long, c_void};
 use core::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
@@ -93,6 +94,12 @@ pub(in super::super) fn close_from(first: RawFd, up_to: Option<RawFd>) -> Result
     Ok(())
 }
 
+/// Takes a copy of a table of descriptors that was shared; what is at `first` and above is not in it.
+pub(in super::super) fn unshare_descriptors(first: RawFd) -> Result<(), i32> {
+    let flags = libc::CLOSE_RANGE_UNSHARE as usize;
+    numbers(libc::SYS_close_range, [first as usize, u32::MAX as usize, flags, 0, 0]).map(drop)
+}
+
 pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {
     let limit = [soft, hard];
     let arguments = [0, libc::RLIMIT_NOFILE as usize, limit.as_ptr() as usize, 0, 0];
@@ -129,9 +136,9 @@ fn triple(number: c_long) -> Result<[u32; 3], i32> {
     Ok([a, b, c])
 }
 
-pub(in super::super) fn groups(into: &mut [u32]) -> Result<usize, i32> {
-    // SAFETY: the kernel writes at most as many 32-bit numbers as the slice has.
-    unsafe { call(libc::SYS_getgroups, [into.len(), into.as_mut_ptr() as usize, 0, 0, 0]) }
+pub(in super::super) fn groups(into: &[Cell<u32>]) -> Result<usize, i32> {
+    // SAFETY: the kernel writes at most as many 32-bit numbers as the slice has, and cells may be written through it.
+    unsafe { call(libc::SYS_getgroups, [into.len(), into.as_ptr() as usize, 0, 0, 0]) }
 }
 
 pub(in super::super) fn no_new_privs() -> Result<(), i32> {
@@ -146,9 +153,9 @@ pub(in super::super) fn parent() -> i32 {
     numbers(libc::SYS_getppid, [0; 5]).map_or(-1, |pid| pid as i32)
 }
 
-pub(in super::super) fn change_directory(path: &CStr) -> Result<(), i32> {
-    // SAFETY: the path ends in NUL.
-    unsafe { call(libc::SYS_chdir, [path.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
+pub(in super::super) fn change_directory(path: *const c_char) -> Result<(), i32> {
+    // SAFETY: the path ends in NUL (a plan's own).
+    unsafe { call(libc::SYS_chdir, [path as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 pub(in super::super) fn set_umask(mask: u32) {
@@ -216,4 +223,86 @@ pub(in super::super) unsafe fn fork_with_pidfd() -> Result<Option<(i32, RawFd)>,
     // SAFETY: no memory is shared and no stack given, so this is a fork; the kernel writes the pidfd.
     let pid = unsafe { call(libc::SYS_clone, [flags, 0, &raw mut pidfd as usize, 0, 0]) }?;
     if pid == 0 { Ok(None) } else { Ok(Some((pid as i32, pidfd))) }
+}
+
+/// Makes a process that shares our memory, and our descriptors if asked to, with a pidfd. It runs `enter` on the stack
+/// below `top`.
+///
+/// # Safety
+/// `top` is aligned to sixteen, and what is below it belongs to the child, as `argument` does, until it is gone from our
+/// memory. `enter` does only what a process may do that shares thread-local memory with the thread that made it.
+pub(in super::super) unsafe fn clone_sharing(
+    top: *mut u8,
+    shares_descriptors: bool,
+    enter: unsafe extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+) -> Result<(i32, RawFd), i32> {
+    let files = if shares_descriptors { libc::CLONE_FILES } else { 0 };
+    let flags = (libc::CLONE_VM | libc::CLONE_PIDFD | files | libc::SIGCHLD) as usize;
+    let mut pidfd: RawFd = -1;
+    let pidfd_place = &raw mut pidfd;
+    let result: isize;
+    // SAFETY: the parent goes on at the label with all registers but those named; the child finds itself on its own
+    // stack with copies of the registers, and never comes back from the call. The kernel writes the pidfd for us.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r13",
+            "call r12",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone as isize => result,
+            in("rdi") flags, in("rsi") top, in("rdx") pidfd_place, in("r10") 0_usize, in("r8") 0_usize,
+            in("r12") enter, in("r13") argument,
+            lateout("rcx") _, lateout("r11") _,
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x21",
+            "blr x20",
+            "brk 1",
+            "2:",
+            in("x8") libc::SYS_clone as usize,
+            inlateout("x0") flags => result,
+            in("x1") top, in("x2") pidfd_place, in("x3") 0_usize, in("x4") 0_usize,
+            in("x20") enter, in("x21") argument,
+        );
+    }
+    if result < 0 { Err(result.wrapping_neg() as i32) } else { Ok((result as i32, pidfd)) }
+}
+
+/// Whether valgrind runs us, by the instructions it has set aside for this question; they do nothing elsewhere.
+pub(in super::super) fn is_on_valgrind() -> bool {
+    // The number of the question; its five arguments are not used.
+    let question = [0x1001_usize, 0, 0, 0, 0, 0];
+    let mut answer = 0_usize;
+    // SAFETY: turns one register all the way round and swaps another with itself; valgrind reads six numbers.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!(
+            "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51",
+            "xchg rbx, rbx",
+            inout("rdi") 0_usize => _, in("rax") question.as_ptr(), inout("rdx") answer,
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!(
+            "ror x12, x12, #3", "ror x12, x12, #13", "ror x12, x12, #51", "ror x12, x12, #61",
+            "orr x10, x10, x10",
+            inout("x12") 0_usize => _, in("x4") question.as_ptr(), inout("x3") answer,
+        );
+    }
+    answer != 0
 }

@@ -5,7 +5,8 @@ mod signals;
 pub(in super::super) use signals::{block_signals, default_dispositions, set_mask, unblock_signals};
 
 use nix::errno::Errno;
-use std::ffi::{CStr, c_char, c_int};
+use std::cell::Cell;
+use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
@@ -52,6 +53,11 @@ pub(in super::super) fn close_from(first: RawFd, up_to: Option<RawFd>) -> Result
     Ok(())
 }
 
+/// No table is shared here, so none is to be copied.
+pub(in super::super) fn unshare_descriptors(_first: RawFd) -> Result<(), i32> {
+    Err(libc::ENOSYS)
+}
+
 pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {
     let limit = libc::rlimit { rlim_cur: soft as libc::rlim_t, rlim_max: hard as libc::rlim_t };
     // SAFETY: the pointer is valid for the call.
@@ -86,9 +92,9 @@ pub(in super::super) fn ids_are(uid: u32, gid: u32) -> bool {
     users == [uid; 2] && groups == [gid; 2]
 }
 
-pub(in super::super) fn groups(into: &mut [u32]) -> Result<usize, i32> {
-    // SAFETY: at most as many entries are written as the slice has.
-    outcome(unsafe { libc::getgroups(into.len() as _, into.as_mut_ptr()) }).map(|count| count as usize)
+pub(in super::super) fn groups(into: &[Cell<u32>]) -> Result<usize, i32> {
+    // SAFETY: at most as many entries are written as the slice has, and cells may be written through it.
+    outcome(unsafe { libc::getgroups(into.len() as _, into.as_ptr().cast_mut().cast()) }).map(|count| count as usize)
 }
 
 #[cfg(target_os = "linux")]
@@ -109,6 +115,11 @@ pub(in super::super) fn no_new_privs() -> Result<(), i32> {
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 pub(in super::super) fn no_new_privs() -> Result<(), i32> {
     Err(libc::ENOTSUP)
+}
+
+/// Here no child ever shares the daemon's descriptors, so none is told to part from them.
+pub(in super::super) fn unshare_descriptors(_first: RawFd) -> Result<(), i32> {
+    Err(libc::ENOSYS)
 }
 
 #[cfg(target_os = "linux")]
@@ -136,9 +147,9 @@ pub(in super::super) fn parent() -> i32 {
     unsafe { libc::getppid() }
 }
 
-pub(in super::super) fn change_directory(path: &CStr) -> Result<(), i32> {
-    // SAFETY: the path ends in NUL.
-    outcome(unsafe { libc::chdir(path.as_ptr()) }).map(drop)
+pub(in super::super) fn change_directory(path: *const c_char) -> Result<(), i32> {
+    // SAFETY: the path ends in NUL (a plan's own).
+    outcome(unsafe { libc::chdir(path) }).map(drop)
 }
 
 pub(in super::super) fn set_umask(mask: u32) {

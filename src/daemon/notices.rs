@@ -1,0 +1,198 @@
+//! What programs say of themselves, and whether it is them who say so: a sender counts if it is a member of the process
+//! group of a run that was given the address.
+
+use super::{Daemon, source};
+use crate::engine::id::{InstanceId, Key, RunId};
+use crate::engine::message::Input;
+use crate::engine::policy::Readiness;
+use crate::engine::time::{Duration, Instant};
+use crate::reactor::source::Kind;
+use crate::spec::{InstanceSpec, Launch};
+use crate::sys::notify::{self, Letter, NotifySocket};
+use crate::wire::notice::{self, MAX_NOTICE, Notice};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Letters read in one turn.
+const LETTERS_PER_TURN: usize = 64;
+/// How often strangers are told of at most.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// What a run said last.
+#[derive(Debug)]
+struct Told {
+    run: RunId,
+    status: String,
+}
+
+/// The notification socket, made when the first program needs it, and what came over it.
+#[derive(Debug)]
+pub(super) struct Notices {
+    socket: Option<NotifySocket>,
+    marked: bool,
+    told: HashMap<InstanceId, Told>,
+    warned_at: Option<Instant>,
+    /// Letters that nobody answers for, since the last warning.
+    refused: u64,
+    buffer: Vec<u8>,
+}
+
+impl Notices {
+    pub(super) fn new() -> Notices {
+        let (told, buffer) = (HashMap::new(), vec![0; MAX_NOTICE]);
+        Notices { socket: None, marked: false, told, warned_at: None, refused: 0, buffer }
+    }
+
+    /// Notes that there are letters.
+    pub(super) fn mark(&mut self) -> bool {
+        self.marked = true;
+        true
+    }
+
+    /// Whether letters were left for the next turn.
+    pub(super) fn has_work(&self) -> bool {
+        self.marked
+    }
+
+    /// What this run says it is doing.
+    pub(super) fn status(&self, run: RunId) -> Option<&str> {
+        let told = self.told.get(&run.instance).filter(|told| told.run == run)?;
+        Some(told.status.as_str()).filter(|status| !status.is_empty())
+    }
+
+    /// Drops what is known of an instance that is gone.
+    pub(super) fn forget(&mut self, id: InstanceId) {
+        self.told.remove(&id);
+    }
+
+    /// Removes the socket from its place.
+    pub(super) fn withdraw(&mut self) {
+        if let Some(Err(error)) = self.socket.take().map(|socket| socket.remove()) {
+            log::warn!("removing the notification socket failed: {error}");
+        }
+    }
+}
+
+/// Whether a program is given the address.
+pub(super) fn speaks(spec: &InstanceSpec) -> bool {
+    spec.policy.readiness == Readiness::Notified || spec.policy.watchdog.is_some()
+}
+
+/// Beside the control socket.
+pub(super) fn place(socket: &Path) -> PathBuf {
+    let mut path = OsString::from(socket);
+    path.push(".notify");
+    PathBuf::from(path)
+}
+
+impl Daemon {
+    /// A launch with the address of the socket in its environment, for a program that is to speak.
+    pub(super) fn with_address(&mut self, spec: &InstanceSpec) -> io::Result<Launch> {
+        let mut launch = spec.launch.clone();
+        let address = self.notify_address()?;
+        launch.env.insert("NOTIFY_SOCKET".to_owned(), address);
+        if let Some(period) = spec.policy.watchdog {
+            launch.env.insert("WATCHDOG_USEC".to_owned(), period.as_micros().to_string());
+        }
+        Ok(launch)
+    }
+
+    /// The path of the socket, which is made, or made anew where it was removed.
+    fn notify_address(&mut self) -> io::Result<String> {
+        let path = std::path::absolute(place(&self.settings.spec().socket))?;
+        if self.notices.socket.as_ref().is_some_and(|socket| !socket.is_in_place()) {
+            log::warn!("the notification socket {} was removed: making it anew", path.display());
+            if let Some(lost) = self.notices.socket.take() {
+                self.reactor.forget(lost.as_raw_fd());
+            }
+        }
+        let others = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
+        let open = others.into_iter().any(|entry| entry.spec.launch.user.is_some() && speaks(&entry.spec));
+        let mut socket = match self.notices.socket.take() {
+            Some(socket) => socket,
+            None => {
+                let socket = NotifySocket::bind(&path)?;
+                self.reactor.watch(socket.as_raw_fd(), source(Kind::Notify, Key { slot: 0, generation: 0 }))?;
+                socket
+            }
+        };
+        socket.open_to_others(open)?;
+        self.notices.socket = Some(socket);
+        path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))
+    }
+
+    /// Step 3 of the turn, before the deaths: a sender that is reaped is nobody's member any more.
+    pub(super) fn hear_notices(&mut self) {
+        if !std::mem::take(&mut self.notices.marked) {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.notices.buffer);
+        for left in (0..LETTERS_PER_TURN).rev() {
+            let Some(socket) = &self.notices.socket else { break };
+            match socket.receive(&mut buffer) {
+                Ok(Some(letter)) => self.on_letter(letter, &buffer),
+                Ok(None) => break,
+                Err(error) => {
+                    log::error!("reading the notification socket failed: {error}");
+                    break;
+                }
+            }
+            self.notices.marked = left == 0;
+        }
+        self.notices.buffer = buffer;
+    }
+
+    fn on_letter(&mut self, letter: Letter, buffer: &[u8]) {
+        let Some(group) = notify::group_of(letter.sender) else {
+            return self.refuse_letter(&format!("process {} was gone before it was heard", letter.sender));
+        };
+        let Some(key) = self.speaker(group) else {
+            return self.refuse_letter(&format!("process {} is no member of a program that speaks", letter.sender));
+        };
+        if letter.is_cut {
+            return self.refuse_letter(&format!("process {} sent more than {MAX_NOTICE} bytes", letter.sender));
+        }
+        // A program that speaks has been through its exec, whatever was read of that so far.
+        self.hear_verdict(key);
+        for notice in notice::parse(&buffer[..letter.length]) {
+            self.on_notice(key, notice);
+        }
+    }
+
+    /// The child that leads this process group, if it was given the address.
+    fn speaker(&self, group: i32) -> Option<Key> {
+        let key = self.children.of_pid(group)?;
+        let entry = self.roster.entry(self.children.get(key)?.run.instance)?;
+        speaks(&entry.spec).then_some(key)
+    }
+
+    fn on_notice(&mut self, key: Key, notice: Notice) {
+        let Some((run, pid)) = self.children.get(key).map(|child| (child.run, child.pid)) else { return };
+        let name = self.roster.name(run.instance);
+        match notice {
+            Notice::Ready => self.feed(Input::Ready { run }),
+            Notice::Watchdog => self.feed(Input::Ping { run }),
+            Notice::Reloading => log::info!("{name} is reloading"),
+            Notice::Stopping => log::info!("{name} says that it is stopping"),
+            Notice::Status(status) => {
+                log::debug!("{name} says: {status}");
+                self.notices.told.insert(run.instance, Told { run, status });
+            }
+            Notice::MainPid(claimed) if claimed == Some(pid) => {}
+            Notice::MainPid(_) => log::warn!("{name} named another main process, which is ignored (pid {pid} is)"),
+        }
+    }
+
+    /// Anybody may write to the socket where programs have users of their own: nobody's letters fill the log.
+    fn refuse_letter(&mut self, why: &str) {
+        self.notices.refused += 1;
+        if self.notices.warned_at.is_none_or(|at| self.now.since(at) >= WARN_EVERY) {
+            self.notices.warned_at = Some(self.now);
+            let count = std::mem::take(&mut self.notices.refused);
+            log::warn!("refused {count} notifications, the last because {why}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Readiness and watchdog, as stories.
+
+use crate::engine::message::{Cause, Input, ProbeResult, State};
+use crate::engine::policy::{Autorestart, Policy, Readiness};
+use crate::engine::rig::{BAD, OK, Rig, checked, notified, policy, seconds, watched};
+use crate::engine::time::Duration;
+use alloc::string::String;
+
+fn awaited() -> Policy {
+    Policy { readiness: Readiness::Checked, ..checked() }
+}
+
+/// Its first check is under way.
+fn asked(policy: Policy) -> Rig {
+    let mut rig = Rig::starting(policy);
+    assert_eq!(rig.wait(Duration::from_millis(100)), ["probe 1.1"]);
+    rig
+}
+
+#[test]
+fn it_is_running_when_it_says_so_however_long_it_lived() {
+    let mut rig = Rig::starting(notified());
+    assert!(rig.wait(seconds(59)).is_empty());
+    assert_eq!(rig.ready(), ["STARTING>RUNNING", "reply 1 Done"]);
+    assert!(rig.ready().is_empty());
+    assert!(rig.wait(seconds(600)).is_empty());
+}
+
+#[test]
+fn a_word_before_the_exec_is_confirmed_is_no_word() {
+    let mut rig = Rig::made(notified());
+    assert!(rig.ready().is_empty());
+    rig.exec_ok();
+    assert_eq!(rig.state(), State::Starting);
+}
+
+#[test]
+fn a_word_of_one_that_is_not_asked_changes_nothing() {
+    let mut rig = Rig::starting(policy());
+    assert!(rig.ready().is_empty());
+    assert_eq!(rig.wait(seconds(1)), ["STARTING>RUNNING", "reply 1 Done"]);
+    let mut rig = Rig::stopping(notified_and_up());
+    assert!(rig.ready().is_empty());
+}
+
+fn notified_and_up() -> Policy {
+    Policy { start_secs: Duration::ZERO, ..policy() }
+}
+
+#[test]
+fn a_word_of_an_earlier_run_finds_nobody() {
+    let mut rig = Rig::starting(notified());
+    let run = rig.run();
+    rig.exited(BAD);
+    rig.wait(Duration::from_millis(1100));
+    rig.spawned();
+    rig.exec_ok();
+    assert!(rig.hear(Input::Ready { run }).is_empty());
+    assert_eq!((rig.state(), rig.engine.stale_inputs()), (State::Starting, 1));
+}
+
+#[test]
+fn no_word_in_time_is_a_failed_start() {
+    let mut rig = Rig::starting(notified());
+    assert_eq!(rig.wait(seconds(60)), ["ready timed out 1", "signal 1 TERM", "STARTING>STOPPING"]);
+    assert_eq!(rig.exited(OK), ["exited 1 0 expected", "STOPPING>BACKOFF 1s", "reply 1 Failed BACKOFF"]);
+    assert_eq!((rig.instance().last_cause(), rig.instance().attempts()), (Some(Cause::NotReady), 1));
+}
+
+#[test]
+fn as_many_of_them_as_retries_and_one_are_fatal() {
+    let mut rig = Rig::starting(Policy { start_retries: 0, ..notified() });
+    rig.wait(seconds(60));
+    assert_eq!(rig.exited(OK)[1..], ["STOPPING>FATAL", "reply 1 Failed FATAL"]);
+    let mut rig = Rig::starting(Policy { autorestart: Autorestart::Never, ..notified() });
+    rig.wait(seconds(60));
+    assert_eq!(rig.exited(OK)[1..], ["STOPPING>EXITED", "reply 1 Failed EXITED"]);
+}
+
+#[test]
+fn an_exit_before_its_word_is_a_failed_start() {
+    let mut rig = Rig::starting(notified());
+    assert_eq!(rig.exited(OK), ["exited 1 0 expected", "STARTING>BACKOFF 1s", "reply 1 Failed BACKOFF"]);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_readiness() {
+    let mut rig = Rig::starting(notified());
+    let told = ["reply 1 Superseded", "signal 1 TERM", "STARTING>STOPPING"];
+    let mut stopped = rig.stop();
+    stopped.sort();
+    let mut expected = told.to_vec();
+    expected.sort_unstable();
+    assert_eq!(stopped, expected);
+    let mut rig = asked(awaited());
+    assert!(rig.stop().contains(&String::from("hush 1.1")));
+}
+
+#[test]
+fn it_is_running_at_the_first_check_that_passes() {
+    let mut rig = Rig::made(awaited());
+    assert!(rig.exec_ok().is_empty());
+    assert_eq!(rig.wait(Duration::from_millis(100)), ["probe 1.1"]);
+    assert_eq!(rig.answer(1, ProbeResult::Fail), ["not ready 1.1"]);
+    assert_eq!(rig.wait(seconds(1)), ["probe 1.2"]);
+    assert_eq!(rig.wait(seconds(3)), ["hush 1.2", "not ready 1.2, no answer", "probe 1.3"]);
+    assert_eq!(rig.answer(3, ProbeResult::Pass), ["passed 1.3 after 0", "STARTING>RUNNING", "reply 1 Done"]);
+    assert_eq!(rig.instance().healthy(), Some(true));
+    assert!(rig.wait(Duration::from_millis(4999)).is_empty());
+    assert_eq!(rig.wait(Duration::from_millis(1)), ["probe 1.4"]);
+    assert_eq!(rig.answer(4, ProbeResult::Fail), ["failed 1.4 1/2"]);
+}
+
+#[test]
+fn no_check_that_passes_in_time_is_a_failed_start() {
+    let mut rig = asked(Policy { ready_timeout: seconds(2), ..awaited() });
+    rig.answer(1, ProbeResult::Fail);
+    let told = rig.wait(seconds(2));
+    assert_eq!(told, ["probe 1.2", "hush 1.2", "ready timed out 1", "signal 1 TERM", "STARTING>STOPPING"]);
+    assert!(rig.answer(2, ProbeResult::Pass).is_empty());
+    assert_eq!(rig.exited(OK)[1], "STOPPING>BACKOFF 1s");
+}
+
+#[test]
+fn a_check_of_a_start_ends_with_it() {
+    let mut rig = asked(awaited());
+    assert_eq!(rig.exited(OK)[0], "hush 1.1");
+}
+
+#[test]
+fn one_that_died_with_its_verdict_is_not_asked() {
+    let mut rig = Rig::starting(awaited());
+    assert_eq!(rig.exited(OK), ["exited 1 0 expected", "STARTING>BACKOFF 1s", "reply 1 Failed BACKOFF"]);
+}
+
+#[test]
+fn a_question_of_a_start_is_never_taken_for_a_later_one() {
+    let mut rig = asked(awaited());
+    rig.change(policy());
+    rig.change(checked());
+    assert_eq!(rig.wait(seconds(11)), ["probe 1.2"]);
+    assert!(rig.answer(1, ProbeResult::Fail).is_empty());
+}
+
+#[test]
+fn a_start_that_waits_for_checks_that_a_reload_took_away_is_done() {
+    let mut rig = asked(awaited());
+    let told = rig.change(policy());
+    assert!(told.contains(&String::from("hush 1.1")) && told.contains(&String::from("STARTING>RUNNING")), "{told:?}");
+    assert!(rig.wait(seconds(100)).is_empty());
+}
+
+#[test]
+fn one_that_is_heard_of_is_left_alone() {
+    let mut rig = Rig::running(watched());
+    assert_eq!(rig.instance().healthy(), None);
+    for _ in 0..20 {
+        assert!(rig.wait(seconds(2)).is_empty());
+        assert!(rig.ping().is_empty());
+    }
+    assert_eq!(rig.instance().healthy(), Some(true));
+}
+
+#[test]
+fn pings_arm_no_deadlines() {
+    let mut rig = Rig::running(watched());
+    for _ in 0..1000 {
+        rig.ping();
+    }
+    assert!(rig.wait(Duration::from_millis(2999)).is_empty());
+    assert_eq!(rig.wait(seconds(1))[0], "watchdog missed 1");
+}
+
+#[test]
+fn one_that_is_silent_is_restarted_as_one_that_is_unhealthy() {
+    let mut rig = Rig::running(watched());
+    let told =
+        ["watchdog missed 1", "RUNNING>UNHEALTHY", "health restart 1 1/3", "signal 1 TERM", "UNHEALTHY>STOPPING"];
+    assert_eq!(rig.wait(seconds(3)), told);
+    assert_eq!(rig.exited(OK)[1..], ["STOPPING>BACKOFF 1s"]);
+    assert_eq!(rig.instance().last_cause(), Some(Cause::Hung));
+}
+
+#[test]
+fn without_autorestart_it_is_unhealthy_until_it_is_heard_of() {
+    let mut rig = Rig::running(Policy { autorestart: Autorestart::Never, ..watched() });
+    assert_eq!(rig.wait(seconds(30)), ["watchdog missed 1", "RUNNING>UNHEALTHY"]);
+    assert_eq!(rig.instance().healthy(), Some(false));
+    assert_eq!(rig.ping(), ["UNHEALTHY>RUNNING"]);
+    assert_eq!(rig.wait(seconds(3)), ["watchdog missed 1", "RUNNING>UNHEALTHY"]);
+}
+
+#[test]
+fn a_check_that_passes_does_not_make_up_for_silence() {
+    let policy = Policy { watchdog: Some(seconds(3)), autorestart: Autorestart::Never, ..checked() };
+    let mut rig = Rig::running(policy);
+    rig.wait(seconds(11));
+    assert_eq!(rig.answer(1, ProbeResult::Pass), ["passed 1.1 after 0"]);
+    assert_eq!(rig.state(), State::Unhealthy);
+    assert_eq!(rig.ping(), ["UNHEALTHY>RUNNING"]);
+}
+
+#[test]
+fn silence_counts_from_running() {
+    let mut rig = Rig::starting(Policy { readiness: Readiness::Notified, ..watched() });
+    assert!(rig.wait(seconds(50)).is_empty());
+    assert!(rig.ping().is_empty());
+    rig.ready();
+    assert!(rig.wait(Duration::from_millis(2999)).is_empty());
+    assert_eq!(rig.wait(Duration::from_millis(1))[0], "watchdog missed 1");
+}

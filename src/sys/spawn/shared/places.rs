@@ -1,0 +1,143 @@
+//! Low numbers for the descriptors of children that begin with the daemon's own table of descriptors.
+//!
+//! Copying a table costs by its length, for each child. So a child of a daemon with a long table shares it and copies only
+//! its low end, where it finds its pipes: in a place of a few reserved numbers. Until it says that it has its own copy, the
+//! daemon leaves the place alone.
+
+use crate::engine::message::SpawnStage;
+use crate::sys::descriptor::{check, duplicate_above};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a child copies ends below this number. The kernel copies tables in steps of 64.
+pub(in super::super) const END: RawFd = 67;
+const FIRST: RawFd = 4;
+/// stdout, stderr, verdict.
+const PER_PLACE: RawFd = 3;
+/// A shorter table is copied as fast as it is avoided.
+const WORTH_IT: RawFd = 384;
+
+struct Site {
+    first: RawFd,
+    tenant: u64,
+    /// Where the last tenant keeps its stage.
+    stage: Option<&'static AtomicU32>,
+}
+
+impl Site {
+    /// Whether nobody needs its numbers. A tenant that is past its first step has its own copy of them.
+    fn is_free(&self) -> bool {
+        self.stage.is_none_or(|stage| stage.load(Ordering::SeqCst) != SpawnStage::Fork as u32)
+    }
+}
+
+#[derive(Default)]
+struct Pool {
+    sites: Vec<Site>,
+    /// /dev/null in all places that nobody uses.
+    placeholder: Option<OwnedFd>,
+    last_tenant: u64,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { sites: Vec::new(), placeholder: None, last_tenant: 0 });
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many descriptors are reserved.
+pub fn reserved() -> usize {
+    let pool = pool();
+    pool.sites.len() * PER_PLACE as usize + usize::from(pool.placeholder.is_some())
+}
+
+/// Reserves the low numbers that are free now, to be called before anything else is opened.
+pub fn reserve_places() -> io::Result<()> {
+    let mut pool = pool();
+    let null: OwnedFd = File::options().read(true).write(true).open("/dev/null")?.into();
+    // It stands above the places, or it would take the first of them.
+    let placeholder = duplicate_above(null.as_raw_fd(), END)?;
+    drop(null);
+    let mut taken = Vec::new();
+    while taken.last().is_none_or(|fd: &RawFd| *fd < END) {
+        // SAFETY: F_DUPFD_CLOEXEC takes no pointer.
+        taken.push(check(unsafe { libc::fcntl(placeholder.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?);
+    }
+    for first in (FIRST..=END - PER_PLACE).step_by(PER_PLACE as usize) {
+        if (first..first + PER_PLACE).all(|fd| taken.contains(&fd)) {
+            taken.retain(|fd| !(first..first + PER_PLACE).contains(fd));
+            pool.sites.push(Site { first, tenant: 0, stage: None });
+        }
+    }
+    for fd in taken {
+        // SAFETY: it was opened above and nobody else knows it.
+        unsafe { libc::close(fd) };
+    }
+    pool.placeholder = Some(placeholder);
+    Ok(())
+}
+
+/// The reserved numbers of one child. Given up when it is dropped.
+#[derive(Debug)]
+pub(in super::super) struct Place {
+    first: RawFd,
+    tenant: u64,
+}
+
+impl Place {
+    /// One for a child whose stage is kept there, if the table is long enough and a place is free. `highest` is a number
+    /// that was given out just now.
+    pub(in super::super) fn take(highest: RawFd, stage: Option<&'static AtomicU32>) -> Option<Place> {
+        if highest < WORTH_IT {
+            return None;
+        }
+        let mut pool = pool();
+        pool.last_tenant += 1;
+        let tenant = pool.last_tenant;
+        let site = pool.sites.iter_mut().find(|site| site.is_free())?;
+        (site.tenant, site.stage) = (tenant, stage);
+        let place = Place { first: site.first, tenant };
+        // Its last tenant may have been overtaken: what it had there must not stay open.
+        pool.clear(place.first);
+        Some(place)
+    }
+
+    /// Puts a copy of a descriptor at one of the numbers; its number there.
+    pub(in super::super) fn put(&self, index: RawFd, fd: &OwnedFd) -> io::Result<RawFd> {
+        duplicate_to(fd.as_raw_fd(), self.first + index)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut pool = pool();
+        // Another child may have taken it over since.
+        let Some(site) = pool.sites.iter_mut().find(|site| site.tenant == self.tenant) else { return };
+        (site.tenant, site.stage) = (0, None);
+        pool.clear(self.first);
+    }
+}
+
+impl Pool {
+    fn clear(&self, first: RawFd) {
+        let Some(placeholder) = &self.placeholder else { return };
+        for fd in first..first + PER_PLACE {
+            // Fails only for numbers that are not ours to give, and these are.
+            let _ = duplicate_to(placeholder.as_raw_fd(), fd);
+        }
+    }
+}
+
+/// Closes what is at `to` and puts a copy of `from` there.
+fn duplicate_to(from: RawFd, to: RawFd) -> io::Result<RawFd> {
+    loop {
+        // SAFETY: takes no pointer; the number is reserved for this, so nothing of anybody else is closed.
+        match check(unsafe { libc::dup3(from, to, libc::O_CLOEXEC) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

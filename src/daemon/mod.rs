@@ -59,6 +59,9 @@ use waits::Waits;
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
 
+/// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
+const TURN_BUDGET: usize = 128 * 1024;
+
 /// Fewer forgotten alarms than this are not worth a look.
 const ALARMS_KEPT: usize = 256;
 
@@ -202,7 +205,7 @@ impl Daemon {
         if has_work || self.finished.is_some() {
             return Some(self.now);
         }
-        [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
+        [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()
     }
 
     /// Only notes who is ready; nothing is handled here.
@@ -253,6 +256,7 @@ impl Daemon {
     fn fire_deadlines(&mut self) {
         self.engine.handle_timeout(self.now);
         self.perform_all();
+        self.streams.end_rests(self.now, &mut self.reactor.ready);
         while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
             match alarm {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
@@ -323,23 +327,24 @@ impl Daemon {
         }
     }
 
-    /// Serves each source that was ready when the round began once, within its budget.
+    /// Serves each source that was ready when the round began once, within its budget: those who ask first, then streams
+    /// until the turn has moved enough.
     fn serve(&mut self) {
-        for _ in 0..self.reactor.ready.len() {
-            let Some(id) = self.reactor.ready.pop() else { return };
+        let (control, bytes) = self.reactor.ready.waiting();
+        for _ in 0..control {
+            let Some(id) = self.reactor.ready.pop_control() else { break };
             match id.kind {
                 Kind::Conn => self.serve_conn(id.key),
-                Kind::Output => self.serve_stream(id.key),
                 Kind::Listener => self.accept(),
-                Kind::Signals
-                | Kind::Place
-                | Kind::Child
-                | Kind::Verdict
-                | Kind::Probe
-                | Kind::Names
-                | Kind::Notify => {
-                    unreachable!("{id:?} is handled when it is marked and never queued")
-                }
+                kind => unreachable!("{kind:?} is handled when it is marked and never queued"),
+            }
+        }
+        let mut moved = 0;
+        for _ in 0..bytes {
+            let Some(id) = self.reactor.ready.pop_bytes() else { break };
+            moved += self.serve_stream(id.key);
+            if moved >= TURN_BUDGET {
+                break;
             }
         }
     }

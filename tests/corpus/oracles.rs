@@ -11,8 +11,10 @@ use supervice::sys::identity::{PID_MAX, parse_stat};
 use supervice::wire::frame::{Decoder, TooLarge, encode_frame};
 use supervice::wire::{answer::Answer, notice, request, text};
 
+type Oracle = fn(&[u8]);
+
 /// Every target: its name, and what it does with bytes.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub const TARGETS: [(&str, Oracle); 9] = [
     ("config", config),
     ("frames", frames),
     ("state", state),

@@ -13,6 +13,7 @@ use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
 use super::streams::Streams;
+use super::waits::Waits;
 use super::{Daemon, PIDFILE_PLACE, vet};
 use crate::engine::Engine;
 use crate::engine::message::Command;
@@ -178,6 +179,7 @@ fn assemble(
     let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
     let mut daemon = Daemon {
         now,
+        born: now,
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
@@ -190,6 +192,7 @@ fn assemble(
         orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
+        waits: Waits::default(),
         probes: Probes::new(),
         notices: Notices::new(),
         signals,

@@ -310,9 +310,9 @@ impl Daemon {
         self.reactor.deregister(peer.conn.stream_mut());
         // Fails when the peer is gone already, which is what is wanted.
         let _ = peer.conn.stream_mut().shutdown(Shutdown::Both);
-        if let Some(ticket) = peer.conn.ticket
-            && self.orders.desert(ticket)
-        {
+        let Some(ticket) = peer.conn.ticket else { return };
+        self.waits.forget(ticket);
+        if self.orders.desert(ticket) {
             self.feed(Input::Withdrawn { ticket });
         }
     }

@@ -3,16 +3,19 @@
 //! Data flows one way: readiness, input, decision, effects. Deaths come before deadlines, so that a child that is
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
+mod about;
 pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod many;
 mod marker;
 mod memory;
 mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod patterns;
 mod perform;
 mod probes;
 mod readers;
@@ -26,6 +29,7 @@ mod spawner;
 pub mod state_file;
 mod streams;
 pub mod vet;
+mod waits;
 
 use crate::engine::Engine;
 use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
@@ -50,9 +54,13 @@ use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use streams::Streams;
+use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
+
+/// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
+const TURN_BUDGET: usize = 128 * 1024;
 
 /// Fewer forgotten alarms than this are not worth a look.
 const ALARMS_KEPT: usize = 256;
@@ -87,11 +95,14 @@ pub(crate) enum Alarm {
     ProbeFlood,
     /// What health scripts left behind.
     ProbeLinger,
+    /// Clients that wait for something, but not for ever.
+    Waits,
 }
 
 /// The running daemon.
 pub struct Daemon {
     now: Instant,
+    born: Instant,
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
@@ -105,6 +116,7 @@ pub struct Daemon {
     streams: Streams,
     connections: Connections,
     orders: Orders,
+    waits: Waits,
     probes: Probes,
     notices: Notices,
     signals: Signals,
@@ -193,7 +205,7 @@ impl Daemon {
         if has_work || self.finished.is_some() {
             return Some(self.now);
         }
-        [self.engine.poll_timeout(), self.alarms.next_deadline()].into_iter().flatten().min()
+        [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()
     }
 
     /// Only notes who is ready; nothing is handled here.
@@ -244,6 +256,7 @@ impl Daemon {
     fn fire_deadlines(&mut self) {
         self.engine.handle_timeout(self.now);
         self.perform_all();
+        self.streams.end_rests(self.now, &mut self.reactor.ready);
         while let Some((stamp, alarm)) = self.alarms.pop_due(self.now) {
             match alarm {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
@@ -258,6 +271,7 @@ impl Daemon {
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
+                Alarm::Waits => self.waits_due(),
             }
         }
         debug_assert!({
@@ -281,7 +295,8 @@ impl Daemon {
             | Alarm::Orphans
             | Alarm::ProbeRetry
             | Alarm::ProbeFlood
-            | Alarm::ProbeLinger => true,
+            | Alarm::ProbeLinger
+            | Alarm::Waits => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);
@@ -293,7 +308,9 @@ impl Daemon {
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
-                Arrival::Terminate(name) => self.shut_down(name),
+                Arrival::Terminate(signal) => {
+                    self.close_down(&format!("Received {}", report::signal_name(signal)), None);
+                }
                 Arrival::Hangup => self.reload(None),
                 Arrival::User1 => {
                     self.rebind();
@@ -310,23 +327,24 @@ impl Daemon {
         }
     }
 
-    /// Serves each source that was ready when the round began once, within its budget.
+    /// Serves each source that was ready when the round began once, within its budget: those who ask first, then streams
+    /// until the turn has moved enough.
     fn serve(&mut self) {
-        for _ in 0..self.reactor.ready.len() {
-            let Some(id) = self.reactor.ready.pop() else { return };
+        let (control, bytes) = self.reactor.ready.waiting();
+        for _ in 0..control {
+            let Some(id) = self.reactor.ready.pop_control() else { break };
             match id.kind {
                 Kind::Conn => self.serve_conn(id.key),
-                Kind::Output => self.serve_stream(id.key),
                 Kind::Listener => self.accept(),
-                Kind::Signals
-                | Kind::Place
-                | Kind::Child
-                | Kind::Verdict
-                | Kind::Probe
-                | Kind::Names
-                | Kind::Notify => {
-                    unreachable!("{id:?} is handled when it is marked and never queued")
-                }
+                kind => unreachable!("{kind:?} is handled when it is marked and never queued"),
+            }
+        }
+        let mut moved = 0;
+        for _ in 0..bytes {
+            let Some(id) = self.reactor.ready.pop_bytes() else { break };
+            moved += self.serve_stream(id.key);
+            if moved >= TURN_BUDGET {
+                break;
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
 use crate::engine::time::Duration;
 use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, encode_status};
-use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
+use crate::wire::request::{self, Envelope, Id, Request, StatusQuery, Verb};
+use crate::wire::text;
 use std::borrow::Cow;
 
 impl Daemon {
@@ -32,6 +33,7 @@ impl Daemon {
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),
             Request::Stop { name } => self.order_one(conn, id, name, Verb::Stop),
             Request::Restart { name, force } => self.order_one(conn, id, name, Verb::Restart { force }),
+            Request::Many { verb, names } => self.order_many(conn, id, verb, &names),
             Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
             Request::Reload => self.reload(Some(Asker { conn, id })),
@@ -39,6 +41,12 @@ impl Daemon {
             Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
             Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
             Request::Tail { name, stream, query } => self.tail(conn, id, &name, stream, query),
+            Request::Wait { conditions, timeout_ms } => {
+                self.wait_for(conn, id, &conditions, timeout_ms.map(Duration::from_millis));
+            }
+            Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
+            Request::Info => self.info(conn, id.as_ref()),
+            Request::Shutdown => self.shut_down_asked(conn, id),
             Request::MainTail(query) => self.main_tail(conn, id, query),
         }
     }
@@ -84,25 +92,25 @@ impl Daemon {
     fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
         let offset = query.offset;
         let limit = query.limit.unwrap_or(usize::MAX);
+        let found = match &query.names {
+            None => None,
+            Some(names) => {
+                let Some(found) = self.meant(conn, id, names) else { return };
+                if !found.unknown.is_empty() {
+                    let unknown: Vec<String> = found.unknown.iter().map(|name| text::echoed(name)).collect();
+                    let reason = format!("nobody is called {}", unknown.join(", "));
+                    let reply = Reply::error(ErrorCode::NotFound, "Process not found", Some(reason));
+                    return self.answer_conn(conn, &reply, id);
+                }
+                Some(found.members)
+            }
+        };
         // Written while the rows are read, so that nothing is kept of them; the buffer is used again.
         let mut frame = std::mem::take(&mut self.reply_buffer);
         frame.clear();
-        match &query.names {
-            None => {
-                let page = self.roster.in_order().iter().skip(offset).take(limit);
-                encode_status(page.filter_map(|&instance| self.row(instance, query.verbose)), id, &mut frame);
-            }
-            Some(names) => {
-                let page = names.iter().skip(offset).take(limit).map(|name| self.roster.by_name(name));
-                match page.collect::<Option<Vec<_>>>() {
-                    None => Reply::error(ErrorCode::NotFound, "Process not found", None).encode_bounded(id, &mut frame),
-                    Some(found) => {
-                        let rows = found.into_iter().filter_map(|instance| self.row(instance, query.verbose));
-                        encode_status(rows, id, &mut frame);
-                    }
-                }
-            }
-        }
+        let meant = found.as_deref().unwrap_or_else(|| self.roster.in_order());
+        let page = meant.iter().skip(offset).take(limit);
+        encode_status(page.filter_map(|&instance| self.row(instance, query.verbose)), id, &mut frame);
         self.send_frame(conn, &frame);
         self.reply_buffer = frame;
     }
@@ -167,11 +175,4 @@ impl Daemon {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verb {
-    Start,
-    Stop,
-    Restart { force: bool },
 }

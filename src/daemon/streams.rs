@@ -2,36 +2,50 @@
 //!
 //! A stream lives until its end, not until its child's: a grandchild may hold the pipe, and nobody waits for it.
 
+mod pace;
+
 use super::roster::Roster;
 use super::{Alarm, Daemon, report, source};
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::slots::Slots;
-use crate::engine::time::Instant;
-use crate::logs::rotating_file::Limits;
+use crate::engine::time::{Duration, Instant};
+use crate::engine::timer::TimerQueue;
+use crate::logs::rotating_file::{self, Limits};
 use crate::logs::sink::Notice;
 use crate::logs::sinks::{SinkId, Sinks};
-use crate::reactor::output::{OUTPUT_BUDGET, Output, Taker};
+use crate::reactor::output::{Output, Passed, Taker};
 use crate::reactor::ready::{ReadyList, Served};
 use crate::reactor::source::Kind;
 use crate::reactor::{Mark, Reactor};
 use crate::spec::{InstanceSpec, LogSpec};
 use crate::sys::fsuid::Owner;
 use crate::sys::log_file::OpenError;
+use crate::sys::pipe::{Pipe, Spyglass};
 use crate::sys::user::User;
 use crate::wire::Stream as Which;
 use mio::Interest;
 use mio::unix::pipe::Receiver;
+use pace::Pace;
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Servings of one stream when everything is read at the end, so that a writer who never stops cannot hold the end up.
 const DRAIN_ROUNDS: usize = 64;
+
+/// How often a stream is looked at that cannot be watched.
+const UNWATCHED: Duration = Duration::from_secs(1);
+
+/// Bytes read at once.
+const SCRATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Stream {
     output: Output<Receiver>,
     which: Which,
     sink: SinkId,
+    pace: Pace,
+    /// Events are heard of; not while it rests.
+    watched: bool,
 }
 
 /// The sinks a start opened, before there are pipes to read from.
@@ -47,6 +61,11 @@ pub(super) struct Streams {
     table: Slots<Stream>,
     sinks: Sinks,
     scratch: Vec<u8>,
+    spyglass: Spyglass,
+    /// Streams that are left alone, and until when.
+    rests: TimerQueue<Key>,
+    /// What pipes were made to hold beyond the usual.
+    grown: usize,
     /// Bytes lost on the way into a sink, by instance.
     dropped: HashMap<InstanceId, u64>,
     notices: Vec<Notice>,
@@ -58,14 +77,25 @@ pub(super) struct Streams {
 struct IntoSink<'a> {
     sinks: &'a mut Sinks,
     sink: SinkId,
+    spyglass: &'a mut Spyglass,
     now: Instant,
     dropped: u64,
 }
 
-impl Taker for IntoSink<'_> {
+impl Taker<Receiver> for IntoSink<'_> {
     fn take(&mut self, bytes: &[u8]) {
         let written = self.sinks.write(self.sink, bytes, self.now);
         self.dropped += written.dropped as u64;
+    }
+
+    fn pass(&mut self, reader: &mut Receiver, most: usize) -> Passed {
+        let Some(mut pipe) = Pipe::new(reader.as_fd(), self.spyglass) else { return Passed::Refused };
+        match self.sinks.pass(self.sink, &mut pipe, most, self.now) {
+            rotating_file::Passed::Some(count) => Passed::Some(count),
+            rotating_file::Passed::All(count) => Passed::All(count),
+            rotating_file::Passed::Nothing => Passed::Nothing,
+            rotating_file::Passed::Refused => Passed::Refused,
+        }
     }
 }
 
@@ -74,7 +104,10 @@ impl Streams {
         Streams {
             table: Slots::default(),
             sinks: Sinks::new(umask),
-            scratch: vec![0; OUTPUT_BUDGET],
+            scratch: vec![0; SCRATCH],
+            spyglass: Spyglass::default(),
+            rests: TimerQueue::default(),
+            grown: 0,
             dropped: HashMap::new(),
             notices: Vec::new(),
             alarm_at: None,
@@ -89,6 +122,11 @@ impl Streams {
     /// Bytes of this instance that found no place in its logs.
     pub(super) fn dropped(&self, id: InstanceId) -> Option<u64> {
         self.dropped.get(&id).copied()
+    }
+
+    /// Bytes of all that found no place in a log.
+    pub(super) fn dropped_in_all(&self) -> u64 {
+        self.dropped.values().sum()
     }
 
     /// Opens what a start needs; all of it or nothing.
@@ -122,8 +160,9 @@ impl Streams {
         let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
         for (sink, pipe, which) in pairs {
             let (Some(sink), Some(pipe)) = (sink, pipe) else { continue };
+            let pace = Pace::new(&pipe);
             let output = Output::new(id, Receiver::from(pipe));
-            let key = self.table.insert(Stream { output, which, sink });
+            let key = self.table.insert(Stream { output, which, sink, pace, watched: true });
             self.moved.push((id, which, sink));
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
@@ -178,12 +217,46 @@ impl Streams {
         }
     }
 
+    /// When the first stream has rested.
+    pub(super) fn next_rest(&self) -> Option<Instant> {
+        self.rests.next_deadline()
+    }
+
+    /// Those that have rested are looked at, whether anything came or not.
+    pub(super) fn end_rests(&mut self, now: Instant, ready: &mut ReadyList) {
+        while let Some((_, key)) = self.rests.pop_due(now) {
+            let Some(stream) = self.table.get_mut(key) else { continue };
+            stream.output.mark(false);
+            ready.push(source(Kind::Output, key), &mut stream.output.queued);
+        }
+    }
+
+    /// The pipe is empty: a busy stream rests unwatched, any other one is watched.
+    fn pause(&mut self, key: Key, now: Instant, reactor: &mut Reactor) {
+        let Some(stream) = self.table.get_mut(key) else { return };
+        let rests = stream.pace.wants_rest(stream.output.reader(), &mut self.grown, now);
+        if rests {
+            if std::mem::take(&mut stream.watched) {
+                reactor.deregister(stream.output.reader_mut());
+            }
+            self.rests.arm(now + pace::REST, key);
+        } else if !stream.watched {
+            let watched = reactor.register(stream.output.reader_mut(), source(Kind::Output, key), Interest::READABLE);
+            if let Err(error) = &watched {
+                log::error!("watching a child's output failed, it is looked at each second: {error}");
+                self.rests.arm(now + UNWATCHED, key);
+            }
+            stream.watched = watched.is_ok();
+        }
+    }
+
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
-        let Streams { table, sinks, scratch, dropped, .. } = self;
+        let Streams { table, sinks, scratch, spyglass, dropped, .. } = self;
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
-        let mut taker = IntoSink { sinks, sink: stream.sink, now, dropped: 0 };
+        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, now, dropped: 0 };
         let served = stream.output.serve(scratch, &mut taker);
+        stream.pace.note(stream.output.moved);
         if taker.dropped > 0 {
             *dropped.entry(stream.output.instance).or_default() += taker.dropped;
         }
@@ -192,20 +265,28 @@ impl Streams {
 }
 
 impl Daemon {
-    pub(super) fn serve_stream(&mut self, key: Key) {
-        match self.streams.serve(key, self.now) {
+    /// Moves what a stream brings, within its budget; how many bytes that were.
+    pub(super) fn serve_stream(&mut self, key: Key) -> usize {
+        let served = self.streams.serve(key, self.now);
+        let moved = self.streams.table.get(key).map_or(0, |stream| stream.output.moved);
+        match served {
             Some(Served::More) => {
                 if let Some(stream) = self.streams.table.get_mut(key) {
                     self.reactor.ready.push(source(Kind::Output, key), &mut stream.output.queued);
                 }
             }
-            Some(Served::Closed) => {
-                let Some(mut stream) = self.streams.table.remove(key) else { return };
-                self.reactor.deregister(stream.output.reader_mut());
-                self.streams.release(stream.sink, self.now);
-            }
-            Some(Served::Dry) | None => {}
+            Some(Served::Closed) => self.drop_stream(key),
+            Some(Served::Dry) => self.streams.pause(key, self.now, &mut self.reactor),
+            None => {}
         }
+        moved
+    }
+
+    fn drop_stream(&mut self, key: Key) {
+        let Some(mut stream) = self.streams.table.remove(key) else { return };
+        self.reactor.deregister(stream.output.reader_mut());
+        self.streams.grown = self.streams.grown.saturating_sub(stream.pace.grown());
+        self.streams.release(stream.sink, self.now);
     }
 
     /// What is due with the files: another try, or a word to a person.

@@ -2,6 +2,7 @@
 
 use crate::sys::files::{FileIdentity, FileKind};
 use crate::sys::log_file::{Facts, LogFile, LogPlace, OpenError};
+use crate::sys::pipe::Pipe;
 use std::io;
 use std::path::Path;
 
@@ -28,8 +29,36 @@ pub trait Place {
     fn write(&mut self, file: &mut Self::File, bytes: &[u8]) -> io::Result<usize>;
     /// Makes the file empty.
     fn truncate(&mut self, file: &mut Self::File) -> io::Result<()>;
+    /// Whether each write goes to wherever the end is then, or to where the end is now, and on from there.
+    fn set_appending(&mut self, file: &mut Self::File, appending: bool) -> io::Result<()>;
+    /// The last byte of the log.
+    fn last_byte(&mut self, file: &Self::File) -> io::Result<Option<u8>>;
     /// What is true of the file; `None` for a device, which has no size and cannot be moved aside.
     fn facts(&mut self, file: &Self::File) -> io::Result<Option<Facts>>;
+}
+
+/// A pipe whose bytes can go into a file without being looked at.
+pub trait Flow<F> {
+    /// How many bytes wait.
+    fn waiting(&mut self) -> io::Result<usize>;
+    /// Looks at the first bytes; they stay where they are.
+    fn peek(&mut self, most: usize) -> io::Result<&[u8]>;
+    /// Moves bytes to where the file is written; what does not go in stays in the pipe.
+    fn move_into(&mut self, file: &mut F, length: usize) -> io::Result<usize>;
+}
+
+impl Flow<LogFile> for Pipe<'_> {
+    fn waiting(&mut self) -> io::Result<usize> {
+        Pipe::waiting(self)
+    }
+
+    fn peek(&mut self, most: usize) -> io::Result<&[u8]> {
+        Pipe::peek(self, most)
+    }
+
+    fn move_into(&mut self, file: &mut LogFile, length: usize) -> io::Result<usize> {
+        Pipe::move_into(self, file, length)
+    }
 }
 
 impl Place for LogPlace {
@@ -69,6 +98,18 @@ impl Place for LogPlace {
 
     fn truncate(&mut self, file: &mut LogFile) -> io::Result<()> {
         file.truncate()
+    }
+
+    fn set_appending(&mut self, file: &mut LogFile, appending: bool) -> io::Result<()> {
+        file.set_appending(appending)
+    }
+
+    fn last_byte(&mut self, file: &LogFile) -> io::Result<Option<u8>> {
+        let facts = file.facts()?;
+        let reader = self.open_part(0).ok().flatten().filter(|reader| reader.identity() == facts.identity);
+        let mut byte = [0];
+        let count = reader.map_or(Ok(0), |reader| reader.read_at(&mut byte, facts.size.saturating_sub(1)))?;
+        Ok((count == 1).then_some(byte[0]))
     }
 
     fn facts(&mut self, file: &LogFile) -> io::Result<Option<Facts>> {

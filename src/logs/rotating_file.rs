@@ -3,7 +3,10 @@
 //! A write never waits and never fails: what the file does not take is dropped and counted. A rotation that cannot go on
 //! stays at its step and is tried again, and meanwhile the open file takes the bytes, beyond its limit if it must.
 
+mod passing;
 mod steps;
+
+pub use passing::Passed;
 
 use super::loss::{Cause, Loss};
 use super::place::Place;
@@ -41,7 +44,11 @@ pub struct RotatingFile<P: Place> {
     size: Option<u64>,
     /// Bytes of the whole log up to the end of the open file, counted from the begin of the file that was opened first.
     end: u64,
-    at_line_end: bool,
+    /// Unknown after bytes that nobody looked at.
+    at_line_end: Option<bool>,
+    /// Each write goes to wherever the end is; needed as soon as others meddle with the file.
+    appending: bool,
+    passing: Passing,
     limits: Limits,
     rotation: Rotation,
     access: Access,
@@ -72,6 +79,14 @@ enum Rotation {
     },
 }
 
+/// Whether bytes may go into the file without being looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passing {
+    Possible,
+    /// Others write to the file or truncate it, or it is of a kind that cannot take them so.
+    Never,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Open,
@@ -95,7 +110,9 @@ impl<P: Place> RotatingFile<P> {
             size,
             end: size.unwrap_or(0),
             // Most likely; if not, a line is torn that was torn before.
-            at_line_end: true,
+            at_line_end: Some(true),
+            appending: true,
+            passing: Passing::Possible,
             limits,
             rotation: Rotation::Idle,
             access: Access::Open,
@@ -211,7 +228,7 @@ impl<P: Place> RotatingFile<P> {
         if self.size.is_some() {
             self.place.truncate(&mut self.file)?;
             self.resize(Some(0));
-            self.at_line_end = true;
+            self.at_line_end = Some(true);
         }
         Ok(())
     }
@@ -286,12 +303,24 @@ impl<P: Place> RotatingFile<P> {
         match self.place.facts(&self.file) {
             Ok(Some(Facts { links: 0, .. })) => self.replace_gone(now),
             Ok(facts) => {
-                self.resize(facts.map(|facts| facts.size));
+                let size = facts.map(|facts| facts.size);
+                if size != self.size {
+                    self.share();
+                }
+                self.resize(size);
                 true
             }
             // If anything is wrong with the file, the write that follows tells.
             Err(_) => true,
         }
+    }
+
+    fn is_at_line_end(&mut self) -> bool {
+        if self.at_line_end.is_none() {
+            let last = self.place.last_byte(&self.file).ok().flatten();
+            self.at_line_end = Some(last == Some(b'\n'));
+        }
+        self.at_line_end == Some(true)
     }
 
     /// Bytes in a file without a name would be lost and still fill the disk.
@@ -316,7 +345,8 @@ impl<P: Place> RotatingFile<P> {
     fn adopt(&mut self, file: P::File, size: Option<u64>) {
         self.file = file;
         self.resize(size);
-        self.at_line_end = true;
+        self.at_line_end = Some(true);
+        self.appending = true;
         self.access = Access::Open;
         self.rotation = Rotation::Idle;
         self.stuck.recover();
@@ -330,7 +360,7 @@ impl<P: Place> RotatingFile<P> {
             let (true, Some(size)) = (self.is_limited(), self.size) else { return bytes.len() };
             let room = self.limits.maxbytes.saturating_sub(size);
             let room = usize::try_from(room).unwrap_or(usize::MAX);
-            let fitting = cut(bytes, room, size > 0 && self.at_line_end);
+            let fitting = cut(bytes, room, size > 0 && self.is_at_line_end());
             if fitting > 0 {
                 return fitting;
             }
@@ -362,7 +392,7 @@ impl<P: Place> RotatingFile<P> {
 
     fn has_grown(&mut self, piece: &[u8], taken: usize, written: usize) {
         self.resize(self.size.map(|size| size.saturating_add(written as u64)));
-        self.at_line_end = piece.get(..taken).is_some_and(|taken| taken.ends_with(b"\n"));
+        self.at_line_end = Some(piece.get(..taken).is_some_and(|taken| taken.ends_with(b"\n")));
         self.access = Access::Open;
         self.loss.recover();
     }

@@ -14,7 +14,7 @@
 //! interrupted by an error, or by the end of the daemon, goes on where it stood.
 
 /// How far below the limit a line end is looked for.
-const LINE_ZONE: usize = 4096;
+pub(super) const LINE_ZONE: usize = 4096;
 
 /// How many of `bytes` still go into a file with `room` bytes left under its limit: up to the last line end in the last
 /// 4 KiB, else exactly `room`. `at_line_end`: the file ends with a line end, so 0 is one of the places.

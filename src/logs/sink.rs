@@ -1,10 +1,11 @@
 //! Where the bytes of a stream go: a rotating file, or the daemon's own stdout or stderr.
 
 use super::loss::{Cause, Tidings};
-use super::rotating_file::{Limits, RotatingFile};
+use super::rotating_file::{Limits, Passed, RotatingFile};
 use super::standard::StandardStream;
 use crate::engine::time::Instant;
 use crate::sys::log_file::{LogPlace, OpenError};
+use crate::sys::pipe::Pipe;
 use crate::sys::standard::Standard;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +99,14 @@ impl Sink {
         match self {
             Sink::File(file) => file.reopen(),
             Sink::Standard(_) => Ok(()),
+        }
+    }
+
+    /// Lets up to `most` bytes pass from a pipe, if this is a file that takes them so.
+    pub fn pass(&mut self, pipe: &mut Pipe<'_>, most: usize, now: Instant) -> Passed {
+        match self {
+            Sink::File(file) => file.pass(pipe, most, now),
+            Sink::Standard(_) => Passed::Refused,
         }
     }
 

@@ -1,6 +1,6 @@
 //! All sinks by id: one for each place, however many streams go there.
 
-use super::rotating_file::{Limits, RotatingFile};
+use super::rotating_file::{Limits, Passed, RotatingFile};
 use super::sink::{Notice, Sink, Written};
 use super::standard::StandardStream;
 use crate::engine::time::Instant;
@@ -8,6 +8,7 @@ use crate::spec::{LogSpec, LogTarget};
 use crate::sys::files::FileIdentity;
 use crate::sys::fsuid::Owner;
 use crate::sys::log_file::{LogPlace, OpenError};
+use crate::sys::pipe::Pipe;
 use crate::sys::standard::Standard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -132,6 +133,16 @@ impl Sinks {
             self.restless.insert(id);
         }
         written
+    }
+
+    /// Lets up to `most` bytes pass from a pipe into a sink.
+    pub fn pass(&mut self, id: SinkId, pipe: &mut Pipe<'_>, most: usize, now: Instant) -> Passed {
+        let Some(entry) = self.entries.get_mut(&id) else { return Passed::Refused };
+        let passed = entry.sink.pass(pipe, most, now);
+        if entry.sink.deadline().is_some() {
+            self.restless.insert(id);
+        }
+        passed
     }
 
     /// Changes when a file is rotated.

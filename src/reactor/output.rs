@@ -5,12 +5,30 @@ use crate::engine::id::InstanceId;
 use std::io::{ErrorKind, Read};
 
 /// Bytes taken from one stream in one serving.
-pub const OUTPUT_BUDGET: usize = 64 * 1024;
+pub const OUTPUT_BUDGET: usize = 128 * 1024;
+
+/// What became of bytes that were to pass without being looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// So many did, and more wait.
+    Some(usize),
+    /// So many did, and no more waited.
+    All(usize),
+    /// None waits.
+    Nothing,
+    /// They have to be read.
+    Refused,
+}
 
 /// Takes what a stream brings; it never blocks and never refuses (what it cannot keep it counts).
-pub trait Taker {
+pub trait Taker<R> {
     /// Takes all of `bytes`.
     fn take(&mut self, bytes: &[u8]);
+
+    /// Takes up to `most` bytes straight from the reader.
+    fn pass(&mut self, _reader: &mut R, _most: usize) -> Passed {
+        Passed::Refused
+    }
 }
 
 /// The daemon's end of one stream, over any reader, so that tests can script it.
@@ -24,12 +42,14 @@ pub struct Output<R> {
     ended: bool,
     /// In the ready list.
     pub queued: bool,
+    /// Bytes that the last serving moved.
+    pub moved: usize,
 }
 
 impl<R: Read> Output<R> {
     /// A fresh stream, taken as ready.
     pub fn new(instance: InstanceId, reader: R) -> Output<R> {
-        Output { instance, reader, ready: true, ended: false, queued: false }
+        Output { instance, reader, ready: true, ended: false, queued: false, moved: 0 }
     }
 
     /// Notes what the kernel said.
@@ -43,28 +63,53 @@ impl<R: Read> Output<R> {
         &mut self.reader
     }
 
+    /// The reader, to ask it something.
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
     /// Moves bytes until the pipe is empty, at its end, or the budget is spent.
-    pub fn serve(&mut self, scratch: &mut [u8], taker: &mut dyn Taker) -> Served {
-        let mut budget = OUTPUT_BUDGET;
+    pub fn serve(&mut self, scratch: &mut [u8], taker: &mut dyn Taker<R>) -> Served {
+        self.moved = 0;
         while self.ready {
+            let budget = OUTPUT_BUDGET.saturating_sub(self.moved);
             if budget == 0 {
                 return Served::More;
             }
-            let room = scratch.len().min(budget);
-            match self.reader.read(&mut scratch[..room]) {
-                Ok(0) => return Served::Closed,
-                Ok(count) => {
-                    taker.take(&scratch[..count]);
-                    budget -= count;
-                    // A short read empties the pipe; but with the end in the same event no other event follows.
-                    self.ready = count == room || self.ended;
+            match taker.pass(&mut self.reader, budget) {
+                Passed::Some(count) if count > 0 => self.moved += count,
+                Passed::All(count) if count > 0 => {
+                    self.moved += count;
+                    // With the end in the same event no other event follows.
+                    self.ready = self.ended;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready = false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Served::Closed,
+                Passed::Nothing if !self.ended => self.ready = false,
+                // At the end only a read tells whether it is one.
+                Passed::Some(_) | Passed::All(_) | Passed::Nothing | Passed::Refused => {
+                    if let Some(served) = self.read_some(scratch, taker, budget) {
+                        return served;
+                    }
+                }
             }
         }
         Served::Dry
+    }
+
+    fn read_some(&mut self, scratch: &mut [u8], taker: &mut dyn Taker<R>, budget: usize) -> Option<Served> {
+        let room = scratch.len().min(budget);
+        match self.reader.read(&mut scratch[..room]) {
+            Ok(0) => return Some(Served::Closed),
+            Ok(count) => {
+                taker.take(&scratch[..count]);
+                self.moved += count;
+                // A short read empties the pipe; but with the end in the same event no other event follows.
+                self.ready = count == room || self.ended;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Some(Served::Closed),
+        }
+        None
     }
 }
 
@@ -92,7 +137,7 @@ mod tests {
 
     struct Bytes(Vec<u8>);
 
-    impl Taker for Bytes {
+    impl Taker<Script> for Bytes {
         fn take(&mut self, bytes: &[u8]) {
             self.0.extend_from_slice(bytes);
         }
@@ -126,6 +171,48 @@ mod tests {
         let (mut output, mut sink) = (output(vec![Ok(vec![7; 3 * OUTPUT_BUDGET])]), Bytes(Vec::new()));
         assert_eq!(output.serve(&mut vec![0; OUTPUT_BUDGET], &mut sink), Served::More);
         assert_eq!(sink.0.len(), OUTPUT_BUDGET);
+    }
+
+    /// Lets bytes pass as the script says, and takes what is read.
+    struct Passing(VecDeque<Passed>, Bytes);
+
+    impl Taker<Script> for Passing {
+        fn take(&mut self, bytes: &[u8]) {
+            self.1.take(bytes);
+        }
+
+        fn pass(&mut self, _reader: &mut Script, most: usize) -> Passed {
+            assert!((1..=OUTPUT_BUDGET).contains(&most));
+            self.0.pop_front().unwrap_or(Passed::Nothing)
+        }
+    }
+
+    #[test]
+    fn bytes_that_pass_are_not_read() {
+        let mut output = output(vec![Ok(b"read".to_vec())]);
+        let mut taker = Passing([Passed::Some(5), Passed::All(7)].into(), Bytes(Vec::new()));
+        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!((output.moved, taker.1.0.len()), (12, 0));
+        output.mark(false);
+        taker.0.push_back(Passed::Refused);
+        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!((output.moved, taker.1.0.as_slice()), (4, b"read".as_slice()));
+    }
+
+    #[test]
+    fn the_end_is_read_even_where_bytes_pass() {
+        let mut output = output(vec![Ok(vec![])]);
+        output.mark(true);
+        let mut taker = Passing([Passed::All(3), Passed::Nothing].into(), Bytes(Vec::new()));
+        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Closed);
+        assert_eq!(output.moved, 3);
+    }
+
+    #[test]
+    fn passing_stops_at_the_budget() {
+        let mut taker = Passing(vec![Passed::Some(OUTPUT_BUDGET / 2); 9].into(), Bytes(Vec::new()));
+        assert_eq!(output(vec![]).serve(&mut [0; 16], &mut taker), Served::More);
+        assert_eq!(taker.0.len(), 7);
     }
 
     #[test]

@@ -1,36 +1,46 @@
 //! Which sources wait to be served. The kernel tells of an edge once; from then on this list remembers it.
 
-use super::source::SourceId;
+use super::source::{Kind, SourceId};
 use std::collections::VecDeque;
 
-/// Sources that are ready, each at most once: the sources hold the flag that says they are in here.
+/// Sources that are ready, each at most once: the sources hold the flag that says they are in here. Those that carry bytes of
+/// children stand in a line of their own, so that they hold up nobody who asks.
 #[derive(Debug, Default)]
 pub struct ReadyList {
-    queue: VecDeque<SourceId>,
+    control: VecDeque<SourceId>,
+    bytes: VecDeque<SourceId>,
 }
 
 impl ReadyList {
-    /// Puts a source at the end, unless its flag says it is in the list.
+    /// Puts a source at the end of its line, unless its flag says it is in the list.
     pub fn push(&mut self, id: SourceId, queued: &mut bool) {
         if !*queued {
             *queued = true;
-            self.queue.push_back(id);
+            match id.kind {
+                Kind::Output => self.bytes.push_back(id),
+                _ => self.control.push_back(id),
+            }
         }
     }
 
-    /// Takes the next source; the caller clears its flag.
-    pub fn pop(&mut self) -> Option<SourceId> {
-        self.queue.pop_front()
+    /// Takes the next of those who ask; the caller clears its flag.
+    pub fn pop_control(&mut self) -> Option<SourceId> {
+        self.control.pop_front()
     }
 
-    /// How many wait: one round serves so many, and those that come back wait for the next.
-    pub fn len(&self) -> usize {
-        self.queue.len()
+    /// Takes the next of those with bytes; the caller clears its flag.
+    pub fn pop_bytes(&mut self) -> Option<SourceId> {
+        self.bytes.pop_front()
+    }
+
+    /// How many of each wait: one round serves so many at most, and those that come back wait for the next.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.control.len(), self.bytes.len())
     }
 
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.control.is_empty() && self.bytes.is_empty()
     }
 }
 

@@ -12,12 +12,12 @@ use super::files::{FileIdentity, FileKind, errno_text};
 use super::folder::{Folder, is_trusted};
 use super::fsuid::Owner;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, openat};
 use nix::sys::stat::{FileStat, Mode, fchmod, fstat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Why a log file could not be opened.
@@ -88,7 +88,17 @@ impl LogFile {
 
     /// Makes it empty.
     pub fn truncate(&mut self) -> io::Result<()> {
-        self.file.set_len(0)
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0)).map(drop)
+    }
+
+    /// Whether each write goes to wherever the end is then. Otherwise to where the end is now, and on from there.
+    pub fn set_appending(&mut self, appending: bool) -> io::Result<()> {
+        let flags = OFlag::from_bits_retain(fcntl(&self.file, FcntlArg::F_GETFL)?);
+        let mut wanted = flags;
+        wanted.set(OFlag::O_APPEND, appending);
+        fcntl(&self.file, FcntlArg::F_SETFL(wanted))?;
+        self.file.seek(SeekFrom::End(0)).map(drop)
     }
 
     /// What is true of it now.
@@ -97,6 +107,12 @@ impl LogFile {
         let stat = fstat(&self.file)?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         Ok(Facts { size, links: u64::from(stat.st_nlink), identity: FileIdentity::of(&stat) })
+    }
+}
+
+impl AsFd for LogFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -4,6 +4,7 @@
 //! everything else is said in further keys. A reply is never longer than a frame.
 
 use super::frame::{self, MAX_FRAME};
+use super::info::SelfPortrait;
 use super::request::Id;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -31,6 +32,10 @@ pub enum ErrorCode {
     NotFound,
     /// It was tried and did not succeed.
     Failed,
+    /// What is waited for cannot come to be any more.
+    Impossible,
+    /// What is waited for did not come in time.
+    TimedOut,
     /// A later request overtook it.
     Superseded,
     /// The daemon is going.
@@ -43,7 +48,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 11] = [
+    pub const ALL: [ErrorCode; 13] = [
         ErrorCode::EmptyRequest,
         ErrorCode::InvalidJson,
         ErrorCode::InvalidRequest,
@@ -51,6 +56,8 @@ impl ErrorCode {
         ErrorCode::MessageTooLarge,
         ErrorCode::NotFound,
         ErrorCode::Failed,
+        ErrorCode::Impossible,
+        ErrorCode::TimedOut,
         ErrorCode::Superseded,
         ErrorCode::ShuttingDown,
         ErrorCode::Denied,
@@ -67,6 +74,8 @@ impl ErrorCode {
             ErrorCode::MessageTooLarge => "MESSAGE_TOO_LARGE",
             ErrorCode::NotFound => "NOT_FOUND",
             ErrorCode::Failed => "FAILED",
+            ErrorCode::Impossible => "IMPOSSIBLE",
+            ErrorCode::TimedOut => "TIMED_OUT",
             ErrorCode::Superseded => "SUPERSEDED",
             ErrorCode::ShuttingDown => "SHUTTING_DOWN",
             ErrorCode::Denied => "DENIED",
@@ -176,6 +185,56 @@ pub enum Reply {
     },
     /// The state of things.
     Status(Vec<ProcessRow<'static>>),
+    /// The daemon in numbers.
+    Info(Box<SelfPortrait>),
+    /// What became of an order to several.
+    Results {
+        /// `None`: all is as ordered.
+        code: Option<ErrorCode>,
+        /// For people.
+        message: String,
+        /// Each of them.
+        results: Vec<Told>,
+    },
+}
+
+/// What became of one of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    name: String,
+    status: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Told {
+    /// It was done.
+    pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Told {
+        Told { name: name.into(), status: "ok", message: message.into(), code: None, reason: None }
+    }
+
+    /// It was not.
+    pub fn error(name: impl Into<String>, code: ErrorCode, message: impl Into<String>, reason: Option<String>) -> Told {
+        Told { name: name.into(), status: "error", message: message.into(), code: Some(code.name()), reason }
+    }
+
+    /// Whether it was done.
+    pub fn is_ok(&self) -> bool {
+        self.code.is_none()
+    }
+
+    /// Whether nobody bears the name.
+    pub fn is_unknown(&self) -> bool {
+        self.code == Some(ErrorCode::NotFound.name())
+    }
+
+    /// Whom it is about.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The keys in the order in which they are written.
@@ -197,6 +256,10 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<&'a [Told]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a SelfPortrait>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
 
@@ -211,6 +274,8 @@ impl<Rows: Serialize> Default for Written<'_, Rows> {
             added: None,
             removed: None,
             changed: None,
+            results: None,
+            info: None,
             id: None,
         }
     }
@@ -289,6 +354,15 @@ impl Reply {
                 ..Written::default()
             },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
+            Reply::Info(info) => Written { status: "ok", info: Some(info), id, ..Written::default() },
+            Reply::Results { code, message, results } => Written {
+                status: if code.is_none() { "ok" } else { "error" },
+                message: Some(message.into()),
+                code: code.map(ErrorCode::name),
+                results: Some(results),
+                id,
+                ..Written::default()
+            },
         }
     }
 
@@ -297,6 +371,9 @@ impl Reply {
         match self {
             Reply::Ok { message } => Reply::ok(cut(message)),
             Reply::Error { code, message, reason } => Reply::error(*code, cut(message), reason.as_deref().map(cut)),
+            Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
+            Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
+            Reply::Info(_) => too_large("Reply above 1 MiB"),
             Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use supervice::logs::place::Place;
+use supervice::logs::place::{Flow, Place};
 use supervice::sys::files::{FileIdentity, FileKind};
 use supervice::sys::log_file::{Facts, OpenError};
 
@@ -40,6 +40,10 @@ pub enum Call {
     Write,
     Truncate,
     Facts,
+    Append,
+    Waiting,
+    Peek,
+    Move,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub enum Plan {
 }
 
 const ENOSPC: i32 = 28;
+const EINVAL: i32 = 22;
+const EAGAIN: i32 = 11;
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
 const EINTR: i32 = 4;
@@ -80,6 +86,8 @@ pub struct Files {
     pub tape: Vec<u8>,
     pub calls: u64,
     pub trace: Vec<Call>,
+    /// Files that are not appended to, and where they are written next.
+    pub blind: BTreeMap<usize, usize>,
 }
 
 pub struct Disk {
@@ -135,6 +143,17 @@ impl FakePlace {
         let inode = files.inodes.len() - 1;
         files.names.insert(0, inode);
         inode
+    }
+
+    /// At the end, or for a file that is written blindly where its writer stands.
+    fn put(&self, file: usize, bytes: &[u8]) {
+        let mut files = self.0.files.borrow_mut();
+        if let Some(at) = files.blind.get(&file).copied() {
+            assert_eq!(at, files.inodes[file].len(), "written neither over others' bytes nor beyond the end");
+            files.blind.insert(file, at + bytes.len());
+        }
+        files.inodes[file].extend_from_slice(bytes);
+        files.tape.extend_from_slice(bytes);
     }
 
     fn check_name(&self) -> io::Result<()> {
@@ -216,18 +235,39 @@ impl Place for FakePlace {
             Some(Fault::DoneButDenied) => bytes.len().div_ceil(2),
             None => bytes.len(),
         };
-        let mut files = self.0.files.borrow_mut();
-        files.inodes[*file].extend_from_slice(&bytes[..taken]);
-        files.tape.extend_from_slice(&bytes[..taken]);
+        self.put(*file, &bytes[..taken]);
         Ok(taken)
     }
 
     fn truncate(&mut self, file: &mut usize) -> io::Result<()> {
         let fault = self.fault(Call::Truncate);
         if fault != Some(Fault::Refused) {
-            self.0.files.borrow_mut().inodes[*file].clear();
+            let mut files = self.0.files.borrow_mut();
+            files.inodes[*file].clear();
+            files.blind.entry(*file).and_modify(|at| *at = 0);
         }
         if fault.is_some() { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
+    }
+
+    fn set_appending(&mut self, file: &mut usize, appending: bool) -> io::Result<()> {
+        if self.fault(Call::Append).is_some() {
+            return Err(self.errno(&[EIO, EACCES]));
+        }
+        let mut files = self.0.files.borrow_mut();
+        let end = files.inodes[*file].len();
+        if appending {
+            files.blind.remove(file);
+        } else {
+            files.blind.insert(*file, end);
+        }
+        Ok(())
+    }
+
+    fn last_byte(&mut self, file: &usize) -> io::Result<Option<u8>> {
+        if self.fault(Call::Look).is_some() {
+            return Err(self.errno(&[EIO, EACCES]));
+        }
+        Ok(self.0.files.borrow().inodes[*file].last().copied())
     }
 
     fn facts(&mut self, file: &usize) -> io::Result<Option<Facts>> {
@@ -238,5 +278,42 @@ impl Place for FakePlace {
         let links = files.names.values().filter(|inode| *inode == file).count() as u64;
         let identity = FileIdentity { device: 1, inode: *file as u64 };
         Ok(Some(Facts { size: files.inodes[*file].len() as u64, links, identity }))
+    }
+}
+
+/// A pretended pipe on the same disk.
+pub struct FakeFlow<'a> {
+    pub place: FakePlace,
+    pub bytes: &'a mut Vec<u8>,
+}
+
+impl Flow<usize> for FakeFlow<'_> {
+    fn waiting(&mut self) -> io::Result<usize> {
+        if self.place.fault(Call::Waiting).is_some() {
+            return Err(self.place.errno(&[EIO, EINVAL]));
+        }
+        Ok(self.bytes.len())
+    }
+
+    fn peek(&mut self, most: usize) -> io::Result<&[u8]> {
+        match self.place.fault(Call::Peek) {
+            Some(Fault::Refused) => Err(self.place.errno(&[EIO, EAGAIN])),
+            // The kernel shows less where there are many small pieces.
+            Some(Fault::DoneButDenied) => Ok(&self.bytes[..self.bytes.len().min(most).div_ceil(2)]),
+            None => Ok(&self.bytes[..self.bytes.len().min(most)]),
+        }
+    }
+
+    fn move_into(&mut self, file: &mut usize, length: usize) -> io::Result<usize> {
+        assert!(length > 0, "a move of nothing asks for nothing");
+        let length = length.min(self.bytes.len());
+        let moved = match self.place.fault(Call::Move) {
+            Some(Fault::Refused) => return Err(self.place.errno(&[ENOSPC, EIO, EDQUOT, EINTR, EINVAL, EAGAIN])),
+            Some(Fault::DoneButDenied) => length.div_ceil(2),
+            None => length,
+        };
+        let taken: Vec<u8> = self.bytes.drain(..moved).collect();
+        self.place.put(*file, &taken);
+        Ok(moved)
     }
 }

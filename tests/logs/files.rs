@@ -1,6 +1,6 @@
 //! Real files: appending, rotating, failing, healing.
 
-use crate::scene::{Scene, at, is_root, spec};
+use crate::scene::{Scene, Small, at, is_root, spec};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -97,28 +97,6 @@ fn full_device_is_counted_and_told() {
     assert_eq!(scene.notices(60), [], "not again within the minute");
     let notice = scene.sinks.release(id, at(60));
     assert!(matches!(notice, Some(Notice::Failing { dropped_bytes: 5, outage_bytes: 15, .. })), "{notice:?}");
-}
-
-/// A mounted file system that goes away with the test.
-struct Small<'a>(&'a Path);
-
-impl<'a> Small<'a> {
-    fn mount(at: &'a Path) -> Option<Small<'a>> {
-        let mount =
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(at).output();
-        let mounted = mount.is_ok_and(|output| output.status.success());
-        if !mounted {
-            println!("skipped: cannot mount a tmpfs");
-        }
-        mounted.then_some(Small(at))
-    }
-}
-
-impl Drop for Small<'_> {
-    fn drop(&mut self) {
-        let status = std::process::Command::new("umount").arg("-l").arg(self.0).status();
-        assert!(status.is_ok_and(|status| status.success()));
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod fake;
 mod files;
 mod follow;
 mod model;
+mod passing;
 mod safety;
 mod scene;
 mod standard;

@@ -2,9 +2,9 @@
 //!
 //! Two acts: with faults, where nothing may be lost in silence; and after them, where all must heal within five seconds.
 
-use crate::fake::{Call, FakePlace, Fault, Plan, Random};
+use crate::fake::{Call, FakeFlow, FakePlace, Fault, Plan, Random};
 use supervice::engine::time::{Duration, Instant};
-use supervice::logs::rotating_file::{Limits, RotatingFile};
+use supervice::logs::rotating_file::{Limits, Passed, RotatingFile};
 use supervice::logs::sink::Notice;
 
 /// Within this time after the last fault everything works again.
@@ -46,6 +46,33 @@ impl Model {
         self.dropped += written.dropped as u64;
         self.check();
         written.dropped
+    }
+
+    /// As a stream is served: what can pass does, and what cannot is read and written.
+    fn stream(&mut self, bytes: &[u8]) -> usize {
+        let (mut rest, mut dropped) = (bytes.to_vec(), 0);
+        for _ in 0..10_000 {
+            if rest.is_empty() {
+                return dropped;
+            }
+            let before = rest.clone();
+            let mut flow = FakeFlow { place: self.place.clone(), bytes: &mut rest };
+            let passed = self.sink.pass(&mut flow, 700, self.now);
+            let moved = before.len() - rest.len();
+            self.expected.extend_from_slice(&before[..moved]);
+            match passed {
+                Passed::Some(count) if count > 0 => assert_eq!(count, moved),
+                Passed::All(count) => assert_eq!((count, rest.len()), (moved, 0)),
+                Passed::Some(_) | Passed::Nothing | Passed::Refused => {
+                    assert_eq!(moved, 0);
+                    let length = rest.len().min(500);
+                    dropped += self.write(&before[..length]);
+                    rest.drain(..length);
+                }
+            }
+            self.check();
+        }
+        panic!("bytes stay in the pipe for ever");
     }
 
     fn pass(&mut self, time: Duration) {
@@ -122,6 +149,11 @@ fn run(seed: u64) {
             0 => model.pass(Duration::from_millis(random.below(6000))),
             1 => drop(model.sink.reopen()),
             2 => model.pass(Duration::from_secs(random.below(100))),
+            3..8 => {
+                let lines = if random.one_in(8) { 2000 } else { random.below(12) };
+                let text = model.text(lines);
+                model.stream(&text);
+            }
             _ => {
                 let lines = if random.one_in(8) { 600 } else { random.below(12) };
                 let text = model.text(lines);
@@ -149,7 +181,11 @@ fn story(place: &FakePlace, limits: Limits) -> u64 {
     let Some(mut model) = Model::open(place.clone(), limits) else { return place.calls() };
     for round in 0..24 {
         let text = model.text(round % 7);
-        model.write(&text);
+        if round % 3 == 0 {
+            model.stream(&text)
+        } else {
+            model.write(&text)
+        };
         model.pass(Duration::from_millis(700));
         if round == 12 {
             drop(model.sink.reopen());
@@ -234,6 +270,59 @@ fn a_stuck_rotation_is_not_tried_for_each_write() {
         assert_eq!(place.calls(), before + 1, "only the write");
     }
     model.heal();
+}
+
+#[test]
+fn what_passes_is_cut_at_line_ends_as_what_is_written() {
+    let lines: Vec<String> = (0..4000).map(|n| format!("a line of some length, with the number {n}\n")).collect();
+    let place = FakePlace::new(Plan::Never);
+    let mut model = Model::open(place.clone(), Limits { maxbytes: 20_000, backups: 100 }).unwrap();
+    for part in lines.chunks(333) {
+        assert_eq!(model.stream(part.concat().as_bytes()), 0);
+    }
+    let kept = place.kept();
+    assert!(kept.len() > 8);
+    for (name, _, bytes) in &kept {
+        assert!(bytes.ends_with(b"\n"), ".{name} ends in the middle of a line");
+        assert!(*name == 0 || bytes.len() > 20_000 - 4096, ".{name} has only {} bytes", bytes.len());
+    }
+    let writes = place.0.files.borrow().trace.iter().filter(|call| **call == Call::Write).count();
+    assert_eq!(writes, 0, "nothing was read");
+}
+
+#[test]
+fn a_line_that_fits_nowhere_near_the_limit_waits_for_the_next_file() {
+    let place = FakePlace::new(Plan::Never);
+    let mut model = Model::open(place.clone(), Limits { maxbytes: 100, backups: 9 }).unwrap();
+    model.stream(format!("{}\n", "x".repeat(79)).as_bytes());
+    model.stream(format!("{}\n", "y".repeat(59)).as_bytes());
+    let sizes: Vec<usize> = place.kept().iter().map(|(.., bytes)| bytes.len()).collect();
+    assert_eq!(sizes, [80, 60]);
+    model.stream(&[b'z'; 250]);
+    let sizes: Vec<usize> = place.kept().iter().map(|(.., bytes)| bytes.len()).collect();
+    assert_eq!(sizes, [80, 60, 100, 100, 50]);
+}
+
+#[test]
+fn a_file_that_others_touch_is_appended_to() {
+    for (others, expected) in
+        [("", "new\n"), ("theirs\n and longer than ours\n", "theirs\n and longer than ours\nnew\n")]
+    {
+        let place = FakePlace::new(Plan::Never);
+        let mut sink = RotatingFile::open(place.clone(), Limits { maxbytes: 0, backups: 0 }).unwrap();
+        let mut bytes = b"one\n".to_vec();
+        let mut flow = FakeFlow { place: place.clone(), bytes: &mut bytes };
+        assert_eq!(sink.pass(&mut flow, 100, Instant::ZERO), Passed::All(4));
+        place.0.files.borrow_mut().inodes[0] = others.as_bytes().to_vec();
+        bytes.extend_from_slice(b"new\n");
+        let mut flow = FakeFlow { place: place.clone(), bytes: &mut bytes };
+        assert_eq!(sink.pass(&mut flow, 100, Instant::ZERO), Passed::Refused, "{others:?}");
+        assert!(place.0.files.borrow().blind.is_empty(), "it is appended to");
+        assert_eq!(sink.write(b"new\n", Instant::ZERO).dropped, 0);
+        assert_eq!(place.kept()[0].2, expected.as_bytes());
+        let mut flow = FakeFlow { place, bytes: &mut bytes };
+        assert_eq!(sink.pass(&mut flow, 100, Instant::ZERO), Passed::Refused, "and stays so");
+    }
 }
 
 #[test]

@@ -82,3 +82,25 @@ impl Scene {
         notices.into_iter().map(|(_, notice)| notice).collect()
     }
 }
+
+/// A mounted file system that goes away with the test.
+pub struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    pub fn mount(at: &'a Path) -> Option<Small<'a>> {
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(at).output();
+        let mounted = mount.is_ok_and(|output| output.status.success());
+        if !mounted {
+            println!("skipped: cannot mount a tmpfs");
+        }
+        mounted.then_some(Small(at))
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let status = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    }
+}

@@ -30,6 +30,9 @@ impl<P: Place> RotatingFile<P> {
     fn was_truncated(&mut self) -> bool {
         match (self.place.facts(&self.file), self.size) {
             (Ok(Some(facts)), Some(size)) => {
+                if facts.size != size {
+                    self.share();
+                }
                 self.resize(Some(facts.size));
                 facts.size < size
             }
@@ -101,12 +104,15 @@ impl<P: Place> RotatingFile<P> {
 
     fn create(&mut self) -> Result<Finding, Cause> {
         self.file = self.place.create()?;
+        self.appending = true;
+        self.at_line_end = Some(true);
         self.resize(Some(0));
         Ok(Finding::Done)
     }
 
     fn truncate(&mut self) -> Result<Finding, Cause> {
         self.place.truncate(&mut self.file)?;
+        self.at_line_end = Some(true);
         self.resize(Some(0));
         Ok(Finding::Done)
     }

@@ -53,6 +53,11 @@ pub(in super::super) fn close_from(first: RawFd, up_to: Option<RawFd>) -> Result
     Ok(())
 }
 
+/// No table is shared here, so none is to be copied.
+pub(in super::super) fn unshare_descriptors(_first: RawFd) -> Result<(), i32> {
+    Err(libc::ENOSYS)
+}
+
 pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {
     let limit = libc::rlimit { rlim_cur: soft as libc::rlim_t, rlim_max: hard as libc::rlim_t };
     // SAFETY: the pointer is valid for the call.
@@ -110,11 +115,6 @@ pub(in super::super) fn no_new_privs() -> Result<(), i32> {
 #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
 pub(in super::super) fn no_new_privs() -> Result<(), i32> {
     Err(libc::ENOTSUP)
-}
-
-/// Here no child ever shares the daemon's descriptors, so none is told to part from them.
-pub(in super::super) fn unshare_descriptors(_first: RawFd) -> Result<(), i32> {
-    Err(libc::ENOSYS)
 }
 
 #[cfg(target_os = "linux")]

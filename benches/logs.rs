@@ -1,0 +1,329 @@
+//! What it costs to carry the output of children: the daemon beside bare copy loops, in the same run.
+//!
+//! `cargo bench --bench logs`; `ROUNDS`, `MIB` (volume of a row) and `FOLDER` (on a tmpfs by default) may be set. Each figure is
+//! the median of the rounds; CPU time is the reader's alone, MB/s what the writers got through.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a measurement that meets the unexpected has failed")]
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A copied file is started over at this size, as the daemon rotates its own.
+const FILE_SIZE: u64 = 16 << 20;
+const MIB: usize = 1 << 20;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["write", size, total, report] => write_out(size.parse().unwrap(), total.parse().unwrap(), Path::new(report)),
+        ["copy", manner, file] => copy(manner, Path::new(file)),
+        _ => measure(),
+    }
+}
+
+// ---- What is measured ---------------------------------------------------------------------------------------------
+
+/// Writes lines, or blocks, and tells how long that took.
+fn write_out(size: usize, total: usize, report: &Path) {
+    let mut block = vec![b'x'; size];
+    block[size - 1] = b'\n';
+    let mut out = File::from(io::stdout().try_clone_to_owned());
+    let begun = Instant::now();
+    for _ in 0..total / size {
+        out.write_all(&block).unwrap();
+    }
+    fs::write(report, begun.elapsed().as_nanos().to_string()).unwrap();
+}
+
+trait Owned {
+    fn try_clone_to_owned(&self) -> std::os::fd::OwnedFd;
+}
+
+impl Owned for io::Stdout {
+    fn try_clone_to_owned(&self) -> std::os::fd::OwnedFd {
+        use std::os::fd::AsFd;
+        self.as_fd().try_clone_to_owned().unwrap()
+    }
+}
+
+/// Moves stdin into a file, and nothing else.
+fn copy(manner: &str, path: &Path) {
+    let mut input = File::from({
+        use std::os::fd::AsFd;
+        io::stdin().as_fd().try_clone_to_owned().unwrap()
+    });
+    let file = File::create(path).unwrap();
+    let lazy = manner == "lazy";
+    if lazy {
+        // SAFETY: F_SETPIPE_SZ takes no pointer.
+        unsafe { libc::fcntl(input.as_raw_fd(), libc::F_SETPIPE_SZ, MIB as libc::c_int) };
+    }
+    let mut buffer = vec![0; if lazy { MIB } else { 64 * 1024 }];
+    let mut size = 0;
+    loop {
+        let count = if manner == "splice" { spliced(&input, &file) } else { input.read(&mut buffer).unwrap() };
+        if count == 0 {
+            return;
+        }
+        if manner != "splice" {
+            (&file).write_all(&buffer[..count]).unwrap();
+        }
+        size += count as u64;
+        if size >= FILE_SIZE {
+            size = 0;
+            file.set_len(0).unwrap();
+            io::Seek::rewind(&mut &file).unwrap();
+        }
+        if lazy && count < 64 * 1024 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn spliced(from: &File, to: &File) -> usize {
+    let (from, to, none) = (from.as_raw_fd(), to.as_raw_fd(), std::ptr::null_mut());
+    // SAFETY: no pointer is handed over.
+    let moved = unsafe { libc::splice(from, none, to, none, 1 << 20, libc::SPLICE_F_MOVE) };
+    usize::try_from(moved).unwrap()
+}
+
+// ---- Measuring ----------------------------------------------------------------------------------------------------
+
+#[derive(Clone, Copy)]
+struct Row {
+    title: &'static str,
+    size: usize,
+    children: usize,
+    mib: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Figure {
+    cpu_per_gib: f64,
+    megabytes: f64,
+}
+
+const CONTENDERS: [&str; 4] = ["copy", "lazy", "splice", "supervice"];
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn measure() {
+    let (rounds, mib) = (setting("ROUNDS", 5), setting("MIB", 0));
+    let volume = |default| if mib > 0 { mib } else { default };
+    let rows = [
+        Row { title: "4 KiB x1", size: 4096, children: 1, mib: volume(1024) },
+        Row { title: "4 KiB x8", size: 4096, children: 8, mib: volume(1024) },
+        Row { title: "100 B x1", size: 100, children: 1, mib: volume(192) },
+        Row { title: "100 B x8", size: 100, children: 8, mib: volume(192) },
+    ];
+    println!(
+        "{:<10} {:<10} {:>10} {:>14} {:>12} {:>12}",
+        "row", "reader", "MB/s", "CPU s/GiB", "MB/s ratio", "CPU ratio"
+    );
+    for row in rows {
+        let mut figures = vec![Vec::new(); CONTENDERS.len()];
+        for _ in 0..rounds {
+            for (contender, figures) in CONTENDERS.iter().zip(&mut figures) {
+                figures.push(run(row, contender));
+            }
+        }
+        let medians: Vec<Figure> = figures.iter().map(|figures| median(figures)).collect();
+        for (contender, figure) in CONTENDERS.iter().zip(&medians) {
+            let base = if row.size == 4096 { medians[0] } else { medians[1] };
+            println!(
+                "{:<10} {:<10} {:>10.0} {:>14.3} {:>12.2} {:>12.2}",
+                row.title,
+                contender,
+                figure.megabytes,
+                figure.cpu_per_gib,
+                figure.megabytes / base.megabytes,
+                figure.cpu_per_gib / base.cpu_per_gib
+            );
+        }
+    }
+    flood(setting("STATUS", 4000));
+}
+
+fn median(figures: &[Figure]) -> Figure {
+    let middle = |of: fn(&Figure) -> f64| {
+        let mut values: Vec<f64> = figures.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Figure { cpu_per_gib: middle(|figure| figure.cpu_per_gib), megabytes: middle(|figure| figure.megabytes) }
+}
+
+fn folder() -> tempfile::TempDir {
+    let place = std::env::var_os("FOLDER").map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
+    tempfile::Builder::new().prefix("bench-").tempdir_in(place).unwrap()
+}
+
+fn run(row: Row, contender: &str) -> Figure {
+    let folder = folder();
+    let total = row.mib * MIB / row.children;
+    let (cpu, elapsed) = match contender {
+        "supervice" => run_daemon(row, total, folder.path()),
+        manner => run_copies(row, total, manner, folder.path()),
+    };
+    let volume = (total * row.children) as f64;
+    Figure {
+        cpu_per_gib: cpu.as_secs_f64() * (1u64 << 30) as f64 / volume,
+        megabytes: volume / 1e6 / elapsed.as_secs_f64(),
+    }
+}
+
+fn run_copies(row: Row, total: usize, manner: &str, folder: &Path) -> (Duration, Duration) {
+    let me = std::env::current_exe().unwrap();
+    let mut pairs: Vec<(Child, Child)> = (0..row.children)
+        .map(|number| {
+            let report = folder.join(format!("report{number}"));
+            let mut writer = Command::new(&me)
+                .args(["write", &row.size.to_string(), &total.to_string()])
+                .arg(report)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let pipe = writer.stdout.take().unwrap();
+            let file = folder.join(format!("file{number}"));
+            let reader = Command::new(&me).args(["copy", manner]).arg(file).stdin(pipe).spawn().unwrap();
+            (writer, reader)
+        })
+        .collect();
+    let mut cpu = Duration::ZERO;
+    for (writer, reader) in &mut pairs {
+        assert!(writer.wait().unwrap().success());
+        // It is dead or about to be; what it used is read before it is reaped.
+        wait_for(|| is_zombie(reader.id()));
+        cpu += cpu_of(reader.id());
+        assert!(reader.wait().unwrap().success());
+    }
+    (cpu, slowest(folder, row.children))
+}
+
+fn is_zombie(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+/// What it ran, to the nanosecond.
+fn cpu_of(pid: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+fn slowest(folder: &Path, children: usize) -> Duration {
+    let read = |number: usize| fs::read_to_string(folder.join(format!("report{number}"))).unwrap().parse().unwrap();
+    (0..children).map(|number| Duration::from_nanos(read(number))).max().unwrap()
+}
+
+fn wait_for(mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(300);
+    while !done() {
+        assert!(Instant::now() < until, "it never ends");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+struct Daemon {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    fn start(folder: &Path, programs: &str) -> Daemon {
+        let (conf, socket) = (folder.join("c.conf"), folder.join("s"));
+        let own = format!(
+            "[supervice]\nsocket = {}\npidfile = none\nstate_file = {}\n",
+            socket.display(),
+            folder.join("state").display()
+        );
+        fs::write(&conf, own + programs).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supervice"));
+        command.arg("-n").arg("-c").arg(&conf).stdout(File::create(folder.join("out")).unwrap());
+        let daemon = Daemon { child: command.spawn().unwrap(), socket };
+        wait_for(|| daemon.ask(r#"{"command":"status"}"#).is_ok());
+        daemon
+    }
+
+    fn ask(&self, request: &str) -> io::Result<String> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        ask(&mut stream, request)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn ask(stream: &mut UnixStream, request: &str) -> io::Result<String> {
+    let length = u32::try_from(request.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length, request.as_bytes()].concat())?;
+    let mut header = [0; 4];
+    stream.read_exact(&mut header)?;
+    let mut body = vec![0; u32::from_be_bytes(header) as usize];
+    stream.read_exact(&mut body)?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+fn run_daemon(row: Row, total: usize, folder: &Path) -> (Duration, Duration) {
+    let me = std::env::current_exe().unwrap();
+    let (me, path) = (me.display(), folder.display());
+    let programs: String = (0..row.children)
+        .map(|number| {
+            format!(
+                "[program:w{number}]\ncommand = {me} write {} {total} {path}/report{number}\nautostart = no\nautorestart = no\n\
+                 startsecs = 0\nstdout_logfile = {path}/log{number}\nstdout_logfile_maxbytes = {FILE_SIZE}\nstdout_logfile_backups = 1\n",
+                row.size
+            )
+        })
+        .collect();
+    let names: Vec<String> = (0..row.children).map(|number| format!("w{number}")).collect();
+    let daemon = Daemon::start(folder, &format!("{programs}[group:g]\nprograms = {}\n", names.join(",")));
+    let before = cpu_of(daemon.child.id());
+    daemon.ask(r#"{"command":"startgroup","name":"g"}"#).unwrap();
+    wait_for(|| (0..row.children).all(|number| folder.join(format!("report{number}")).exists()));
+    wait_for(|| daemon.ask(r#"{"command":"status"}"#).unwrap().matches("EXITED").count() == row.children);
+    (cpu_of(daemon.child.id()) - before, slowest(folder, row.children))
+}
+
+/// Status beside four children that write as fast as they can.
+fn flood(questions: usize) {
+    let folder = folder();
+    let programs = format!(
+        "[program:y]\ncommand = yes\nnumprocs = 4\nautostart = no\nstdout_logfile = {}/y%(process_num)s\nstdout_logfile_maxbytes = 1MB\n\
+         stdout_logfile_backups = 1\nstartsecs = 0\n",
+        folder.path().display()
+    );
+    let daemon = Daemon::start(folder.path(), &programs);
+    let quiet = latencies(&daemon, questions);
+    daemon.ask(r#"{"command":"startgroup","name":"y"}"#).unwrap();
+    let flooded = latencies(&daemon, questions);
+    for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
+        let at = |all: &[Duration]| all[(all.len() as f64 * part) as usize].as_secs_f64() * 1e6;
+        let (quiet, flooded) = (at(&quiet), at(&flooded));
+        println!("status {name}: {quiet:.0} us quiet, {flooded:.0} us beside 4 x yes ({:.2} x)", flooded / quiet);
+    }
+}
+
+fn latencies(daemon: &Daemon, questions: usize) -> Vec<Duration> {
+    let mut stream = UnixStream::connect(&daemon.socket).unwrap();
+    let mut all: Vec<Duration> = (0..questions)
+        .map(|_| {
+            let begun = Instant::now();
+            ask(&mut stream, r#"{"command":"status"}"#).unwrap();
+            begun.elapsed()
+        })
+        .collect();
+    all.sort();
+    all
+}

@@ -5,7 +5,7 @@ use supervice::config::{Draft, draft};
 use supervice::spec::Problem;
 
 pub fn read(text: &str) -> Draft {
-    draft(text.as_bytes(), Path::new("/work"))
+    draft(text.as_bytes(), Path::new("/srv"))
 }
 
 pub fn rendered(problems: &[Problem]) -> Vec<String> {
@@ -44,7 +44,7 @@ fn what_is_no_configuration_is_an_error() {
     ] {
         assert_eq!(errors(text)[0], expected, "{text:?}");
     }
-    let latin = draft(b"[supervice]\nlogfile=\xe9\n", Path::new("/work"));
+    let latin = draft(b"[supervice]\nlogfile=\xe9\n", Path::new("/srv"));
     assert_eq!(rendered(&latin.problems), ["conf:2: [supervice] the line is not UTF-8 (save the file as UTF-8)"]);
 }
 
@@ -384,12 +384,12 @@ fn what_is_odd_is_warned_of() {
 
 #[test]
 fn a_file_that_two_write_is_warned_of() {
-    let text = "[supervice]\nlogfile=d.log\n[program:a]\ncommand=x\nstdout_logfile=/work/d.log\nstderr_logfile=a.log\n[program:b]\ncommand=x\nstdout_logfile=./a.log\nstderr_logfile=a.log\n";
+    let text = "[supervice]\nlogfile=d.log\n[program:a]\ncommand=x\nstdout_logfile=/srv/d.log\nstderr_logfile=a.log\n[program:b]\ncommand=x\nstdout_logfile=./a.log\nstderr_logfile=a.log\n";
     let hint = "(a file of its own for each, by %(process_num)s or another name)";
     assert_eq!(
         warnings(text),
         [
-            format!("conf:5: [program:a] stdout_logfile: `/work/d.log` is written by `the daemon` and by `a` {hint}"),
+            format!("conf:5: [program:a] stdout_logfile: `/srv/d.log` is written by `the daemon` and by `a` {hint}"),
             format!("conf:9: [program:b] stdout_logfile: `./a.log` is written by `a` and by `b` {hint}"),
         ]
     );

@@ -26,7 +26,7 @@ fn no_text_panics_and_every_problem_has_a_line_of_it() {
             1 => soup(&mut random),
             _ => with_known_names(&soup(&mut random), &mut random),
         };
-        let draft = draft(&text, Path::new("/work"));
+        let draft = draft(&text, Path::new("/srv"));
         let lines = text.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
         for problem in draft.problems.iter().chain(&draft.config.warnings) {
             assert!((1..=lines).contains(&problem.line), "{problem:?} of {:?}", String::from_utf8_lossy(&text));
@@ -40,7 +40,7 @@ fn reading_twice_gives_the_same() {
     let mut random = Random::new(8);
     for _ in 0..500 {
         let text = mutant(&mut random);
-        assert_eq!(draft(&text, Path::new("/work")), draft(&text, Path::new("/work")));
+        assert_eq!(draft(&text, Path::new("/srv")), draft(&text, Path::new("/srv")));
     }
 }
 

@@ -9,7 +9,7 @@ use supervice::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use supervice::spec::{Config, DaemonSpec, LogLevel, LogSpec, LogTarget, ProbeTarget, Reconcile};
 
 pub fn good(text: &str) -> Config {
-    parse(text.as_bytes(), Path::new("/work")).unwrap_or_else(|problems| panic!("{problems:?}"))
+    parse(text.as_bytes(), Path::new("/srv")).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 #[test]

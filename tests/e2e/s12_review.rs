@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
 
-const STUBBORN: &str = "[program:stubborn]\ncommand = {actor} --ignore TERM\nstopwaitsecs = 3\n";
+const STUBBORN: &str = "[program:stubborn]\ncommand = {actor} --ignore TERM --touch {dir}/deaf\nstopwaitsecs = 3\n";
 
 /// A daemon with a reload under way that waits for a program that does not want to go.
 fn reloading() -> (Daemon, Client) {
     let d = Daemon::start(&format!("{STUBBORN}[program:web]\ncommand = {{actor}}\n"));
     d.wait_all("RUNNING");
+    d.wait_file("deaf");
     d.home.configure("[program:web]\ncommand = {actor}\n");
     let reload = d.begin(json!({"command": "reload"}));
     d.wait_state("stubborn", "STOPPING");

@@ -263,9 +263,10 @@ fn the_client_follows_until_it_is_interrupted() {
 
 #[test]
 fn a_follower_sees_the_last_words_of_a_shutdown() {
-    let mut d =
-        Daemon::start("[program:a]\ncommand = {actor} --on-term-print 5000\nstdout_logfile = {dir}/o\nstartsecs = 0\n");
-    d.wait_state("a", "RUNNING");
+    let mut d = Daemon::start(
+        "[program:a]\ncommand = {actor} --on-term-print 5000 --touch {dir}/t\nstdout_logfile = {dir}/o\nstartsecs = 0\n",
+    );
+    d.wait_file("t");
     let mut client = d.client();
     client.ask(&json!({"command": "tail", "name": "a", "follow": true})).unwrap();
     d.signal(Signal::SIGTERM);

@@ -148,7 +148,7 @@ fn row_06_an_exec_that_hangs() {
     d.wait_state("slow", "STARTING");
     let begun = Instant::now();
     d.rows();
-    assert!(begun.elapsed() < Duration::from_millis(500), "status took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "status took {:?}", begun.elapsed());
     assert_eq!(d.done("start", "a"), "Started a");
     assert_eq!(d.state("slow"), "STARTING");
     // The tracer keeps the killed child from being reaped until its delay is over, so the stop may say so.

@@ -66,7 +66,7 @@ fn a_name_server_that_is_silent_stalls_nobody() {
         slowest = slowest.max(begun.elapsed());
         message.filter(|message| *message == told)
     });
-    assert!(slowest < Duration::from_millis(500), "status took {slowest:?}");
+    assert!(slowest < Duration::from_secs(3), "status took {slowest:?}");
     assert_eq!(daemon.row("near").raw["healthy"], true);
     let begun = Instant::now();
     assert_eq!(daemon.terminate(), 0);

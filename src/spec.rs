@@ -33,6 +33,12 @@ pub struct DaemonSpec {
     pub pidfile: Option<PathBuf>,
     /// The control socket.
     pub socket: PathBuf,
+    /// Its mode, if one is given.
+    pub socket_mode: Option<u32>,
+    /// Its group; `None`: the daemon's.
+    pub socket_group: Option<String>,
+    /// Who else may talk to the daemon.
+    pub socket_users: Vec<Grant>,
     /// From SIGTERM to SIGKILL for all.
     pub shutdown_timeout: Duration,
     /// Size at which the daemon's log is rotated; 0: never.
@@ -41,6 +47,45 @@ pub struct DaemonSpec {
     pub log_backups: u32,
     /// Where children are recorded.
     pub state_file: PathBuf,
+}
+
+impl DaemonSpec {
+    /// The mode of the socket: as given, or as open as those who are let in need it.
+    pub fn socket_mode(&self) -> u32 {
+        let needed = match (&self.socket_group, self.socket_users.is_empty()) {
+            (Some(_), _) => 0o660,
+            (None, false) => 0o666,
+            (None, true) => 0o600,
+        };
+        self.socket_mode.unwrap_or(needed)
+    }
+}
+
+/// What a client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Ask.
+    Read,
+    /// Ask and order.
+    Admin,
+}
+
+/// Whom a role is given to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// A user, by name or number.
+    User(String),
+    /// Whoever is in a group.
+    Group(String),
+}
+
+/// A role that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// To whom.
+    pub whom: Whom,
+    /// Which.
+    pub role: Role,
 }
 
 /// `loglevel`.

@@ -1,7 +1,9 @@
 //! `[supervice]` turned into a [`DaemonSpec`].
 
+use super::access;
 use super::options::LOG_LEVELS;
 use super::section::Reading;
+use super::value;
 use crate::spec::{DaemonSpec, LogLevel};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,9 @@ pub(super) fn read(section: &mut Reading<'_>) -> DaemonSpec {
         loglevel: loglevel(section),
         pidfile,
         socket: socket(section),
+        socket_mode: section.value("socket_mode", access::mode),
+        socket_group: section.value("socket_group", value::user),
+        socket_users: section.value("socket_users", access::grants).unwrap_or_default(),
         shutdown_timeout: section.seconds("shutdown_timeout"),
         log_maxbytes: section.size("log_maxbytes"),
         log_backups: section.count("log_backups"),

@@ -3,6 +3,7 @@
 //! No file is opened here and nothing of the machine is asked; what only the machine knows is the business of
 //! `daemon::vet`.
 
+pub mod access;
 pub mod daemon_section;
 pub mod document;
 pub mod environment;

@@ -56,6 +56,12 @@ pub enum Kind {
     ExitCodes,
     /// Octal digits.
     Umask,
+    /// The same, for a file that its owner can use.
+    Mode,
+    /// Users and groups with what they may do.
+    Grants,
+    /// The name of a group.
+    Group,
     /// The name of a user.
     User,
     /// Name or address of a host.
@@ -89,6 +95,9 @@ impl Kind {
             Kind::Signal => "a name such as TERM, SIGHUP or RTMIN+1, or its number".to_owned(),
             Kind::ExitCodes => "numbers from 0 to 255, separated by commas".to_owned(),
             Kind::Umask => "octal from 000 to 777, such as 022".to_owned(),
+            Kind::Mode => "octal from 600 to 777, such as 660".to_owned(),
+            Kind::Grants => "NAME:ROLE and @GROUP:ROLE, separated by commas; ROLE is read or admin".to_owned(),
+            Kind::Group => "the name of a group".to_owned(),
             Kind::User => "the name of a user".to_owned(),
             Kind::Host => "a name such as localhost, or an address".to_owned(),
             Kind::Port => "a whole number from 1 to 65535".to_owned(),
@@ -194,6 +203,9 @@ pub const OPTIONS: &[OptionRow] = &[
     option(Supervice, "log_backups", Value("10"), MANY, "Rotated logs of the daemon that are kept."),
     option(Supervice, "pidfile", Value("supervice.pid"), Kind::Path, "Lock and pid of the daemon; none for no lock.").may_be_empty(),
     option(Supervice, "socket", Value("/tmp/supervice.sock"), Kind::Path, "The socket that supervicectl talks to."),
+    option(Supervice, "socket_mode", Unset("600; 660 with socket_group, 666 with socket_users alone"), Kind::Mode, "Who can connect at all; what they may do is another question."),
+    option(Supervice, "socket_group", Unset("the daemon's"), Kind::Group, "Group of the socket."),
+    option(Supervice, "socket_users", Unset("root and the daemon's own user"), Kind::Grants, "Who else may ask (read) or order (admin)."),
     option(Supervice, "shutdown_timeout", Value("30"), Kind::Seconds(Least::AboveZero), "From the daemon's SIGTERM to SIGKILL for what is left."),
     option(Supervice, "state_file", Unset("beside the pidfile as .NAME.state.json"), Kind::Path, "Where children are recorded for the next daemon."),
     option(Program, "command", Required, Kind::Words, "What is run; no shell runs it.").per_instance(),

@@ -3,6 +3,7 @@
 
 use super::children::Children;
 use super::connections::Connections;
+use super::doorkeeper::{Doorkeeper, openness};
 use super::memory::Memory;
 use super::notices::Notices;
 use super::options::{self, Asked, Options};
@@ -137,14 +138,14 @@ fn bear(options: &Options, config: &Config, inherited: Inherited) -> Result<Daem
         Some(path) => Some(PidLock::acquire(path).map_err(|error| error.to_string())?),
         None => None,
     };
-    let bound = match socket::bind(&spec.socket, lock.is_some()) {
+    let bound = match socket::bind(&spec.socket, lock.is_some(), openness(spec)) {
         Ok(bound) => bound,
         Err(error) => {
             give_back(lock);
             return Err(error.to_string());
         }
     };
-    let connections = Connections::new(bound);
+    let connections = Connections::new(bound, Doorkeeper::new(spec));
     let memory = match Memory::open(&spec.state_file) {
         Ok(memory) => memory,
         Err(text) => {

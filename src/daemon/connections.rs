@@ -3,6 +3,7 @@
 use super::readers::Follow;
 mod doors;
 
+use super::doorkeeper::{Doorkeeper, Guest};
 use super::{Alarm, Daemon, source};
 use crate::engine::id::{Key, Stamp};
 use crate::engine::message::Input;
@@ -12,9 +13,9 @@ use crate::reactor::Mark;
 use crate::reactor::conn::{Conn, READ_BUDGET, Step};
 use crate::reactor::ready::{ReadyList, Served};
 use crate::reactor::source::{Kind, SourceId};
+use crate::spec::Role;
 use crate::sys::inotify::PathWatch;
-use crate::sys::socket::{self, BoundSocket};
-use crate::sys::user;
+use crate::sys::socket::BoundSocket;
 use crate::wire::Chunk;
 use crate::wire::reply::{ErrorCode, Reply};
 use mio::Interest;
@@ -30,6 +31,8 @@ const ACCEPTS_PER_TURN: usize = 16;
 const IDLE_KEPT: usize = 8;
 /// Requests answered on one connection in one turn.
 const REQUESTS_PER_TURN: usize = 16;
+/// Connections of one user who may not order.
+const CROWD_MAX: usize = 8;
 /// For the rest of a frame.
 const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// For a reply to be read.
@@ -40,12 +43,12 @@ struct Peer {
     conn: Conn<UnixStream>,
     /// The log it is shown as it grows.
     follow: Option<Follow>,
-    /// Neither root's nor the daemon's user's: gets one answer, DENIED.
-    denied: bool,
+    guest: Guest,
 }
 
 /// The listener, where it stands, and everybody who is connected.
 pub(super) struct Connections {
+    pub(super) doorkeeper: Doorkeeper,
     table: Slots<Peer>,
     socket: BoundSocket,
     listener: Option<UnixListener>,
@@ -62,8 +65,9 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(socket: BoundSocket) -> Connections {
+    pub(super) fn new(socket: BoundSocket, doorkeeper: Doorkeeper) -> Connections {
         Connections {
+            doorkeeper,
             table: Slots::default(),
             socket,
             listener: None,
@@ -139,6 +143,11 @@ impl Connections {
     pub(super) fn idle_followers(&self) -> Vec<Key> {
         let idle = |peer: &Peer| peer.follow.is_some() && peer.conn.unsent() == 0;
         self.table.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect()
+    }
+
+    /// Connections of a user who may not order.
+    fn crowd(&self, uid: Option<u32>) -> usize {
+        self.table.iter().filter(|(_, peer)| peer.guest.uid == uid && !peer.guest.may(Role::Admin)).count()
     }
 
     /// The connection to make room with: the one idle longest, without an order under way if there is such a one.
@@ -229,13 +238,13 @@ impl Daemon {
         }
     }
 
-    /// Whether the peer on this connection may order nothing.
-    pub(super) fn is_denied(&mut self, key: Key) -> bool {
-        let Some(peer) = self.connections.table.get_mut(key) else { return true };
-        if peer.denied {
+    /// Whether the client on this connection may do what takes this role. To a stranger there is one answer.
+    pub(super) fn is_let(&mut self, key: Key, needed: Role) -> bool {
+        let Some(peer) = self.connections.table.get_mut(key) else { return false };
+        if peer.guest.role.is_none() {
             peer.conn.close_after_send();
         }
-        peer.denied
+        peer.guest.may(needed)
     }
 
     /// Bytes that clients have still to take.
@@ -255,8 +264,12 @@ impl Daemon {
         if self.connections.len() >= CONNECTIONS_MAX {
             self.evict();
         }
-        let denied = is_stranger(&stream);
-        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, denied });
+        let guest = self.connections.doorkeeper.judge(&stream, self.now);
+        if !guest.may(Role::Admin) && self.connections.crowd(guest.uid) >= CROWD_MAX {
+            self.connections.evicted += 1;
+            return;
+        }
+        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, guest });
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.reactor.register(peer.conn.stream_mut(), source(Kind::Conn, key), both) {
@@ -314,21 +327,6 @@ impl Daemon {
         self.waits.forget(ticket);
         if self.orders.desert(ticket) {
             self.feed(Input::Withdrawn { ticket });
-        }
-    }
-}
-
-/// Only root and the daemon's own user may order anything; whoever cannot be told is a stranger.
-fn is_stranger(stream: &UnixStream) -> bool {
-    match socket::peer_credentials(stream) {
-        Ok(peer) if peer.uid == 0 || peer.uid == user::effective_uid() => false,
-        Ok(peer) => {
-            log::warn!("denied a control connection of uid {} (pid {})", peer.uid, peer.pid.unwrap_or(0));
-            true
-        }
-        Err(error) => {
-            log::warn!("denied a control connection that shows no credentials: {error}");
-            true
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod doorkeeper;
 mod many;
 mod marker;
 mod memory;

@@ -1,5 +1,6 @@
 //! A new configuration for a running daemon: all of it or nothing. Reloads queue; each is answered by itself.
 
+use super::doorkeeper::Doorkeeper;
 use super::orders::{Asker, Order};
 use super::roster::Changes;
 use super::{Daemon, boot, vet};
@@ -92,6 +93,7 @@ impl Daemon {
 
     fn take_on_settings(&mut self, new: &DaemonSpec) {
         self.settings.take_on(new);
+        self.connections.doorkeeper = Doorkeeper::new(self.settings.spec());
         for option in self.settings.fixed_changes(new) {
             log::warn!("[supervice] {option} changed: takes effect when the daemon is started anew");
         }

@@ -8,6 +8,7 @@ use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
 use crate::engine::time::Duration;
+use crate::spec::Role;
 use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, encode_status};
 use crate::wire::request::{self, Envelope, Id, Request, StatusQuery, Verb};
 use crate::wire::text;
@@ -16,8 +17,9 @@ use std::borrow::Cow;
 impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
     pub(super) fn on_frame(&mut self, conn: Key, frame: &[u8]) {
-        if self.is_denied(conn) {
-            let reply = Reply::error(ErrorCode::Denied, "Only root and the daemon's own user may ask", None);
+        if !self.is_let(conn, Role::Read) {
+            let reply =
+                Reply::error(ErrorCode::Denied, "Only root, the daemon's own user and socket_users may ask", None);
             return self.answer_conn(conn, &reply, None);
         }
         self.stop_following(conn);
@@ -28,6 +30,10 @@ impl Daemon {
                 return self.answer_conn(conn, &reply, rejection.id.as_ref());
             }
         };
+        if !self.is_let(conn, needed(&request)) {
+            let text = format!("You may only ask: {} takes the role admin (socket_users)", request.command());
+            return self.answer_conn(conn, &Reply::error(ErrorCode::Denied, text, None), id.as_ref());
+        }
         match request {
             Request::Status(query) => self.status(conn, &query, id.as_ref()),
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),
@@ -175,4 +181,25 @@ impl Daemon {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The role a request takes; whoever may only ask changes nothing.
+fn needed(request: &Request) -> Role {
+    match request {
+        Request::Status(_) | Request::Info | Request::Wait { .. } | Request::Tail { .. } | Request::MainTail(_) => {
+            Role::Read
+        }
+        Request::Start { .. }
+        | Request::Stop { .. }
+        | Request::Restart { .. }
+        | Request::Many { .. }
+        | Request::StartGroup { .. }
+        | Request::StopGroup { .. }
+        | Request::Reload
+        | Request::Reopen
+        | Request::Rotate { .. }
+        | Request::ClearLog { .. }
+        | Request::Signal(_)
+        | Request::Shutdown => Role::Admin,
+    }
 }

@@ -62,6 +62,8 @@ impl Settings {
             ("logfile", !self.logfile_is_fixed && old.logfile != new.logfile),
             ("pidfile", old.pidfile != new.pidfile),
             ("socket", old.socket != new.socket),
+            ("socket_mode", old.socket_mode() != new.socket_mode()),
+            ("socket_group", old.socket_group != new.socket_group),
             ("state_file", old.state_file != new.state_file),
         ];
         options.into_iter().filter(|(_, changed)| *changed).map(|(option, _)| option).collect()
@@ -78,6 +80,7 @@ impl Settings {
             self.spec.loglevel = new.loglevel;
             log::set_max_level(filter(new.loglevel));
         }
+        self.spec.socket_users.clone_from(&new.socket_users);
         self.spec.shutdown_timeout = new.shutdown_timeout;
         self.spec.log_maxbytes = new.log_maxbytes;
         self.spec.log_backups = new.log_backups;

@@ -10,7 +10,7 @@ mod trust;
 use super::notices;
 use crate::config::problems::{Place, Problems, quoted};
 use crate::config::{self, Draft};
-use crate::spec::{Config, InstanceSpec, LogTarget, Positions, Problem};
+use crate::spec::{Config, DaemonSpec, InstanceSpec, LogTarget, Positions, Problem, Whom};
 use crate::sys::socket::LONGEST_PATH;
 use crate::sys::user;
 use env_files::EnvFiles;
@@ -113,6 +113,7 @@ impl Vetting {
             self.parent(&at, "pidfile", path);
         }
         self.parent(&at, "socket", &daemon.socket);
+        self.guests(&at, daemon);
         let beside_pidfile = daemon.pidfile.as_deref().and_then(Path::parent) == daemon.state_file.parent();
         if !beside_pidfile {
             self.parent(&at, "state_file", &daemon.state_file);
@@ -152,6 +153,23 @@ impl Vetting {
         self.env_files.merge(instance, place, &mut self.problems);
     }
 
+    /// Everybody who is to be let in is somebody here.
+    fn guests(&mut self, at: &At<'_>, daemon: &DaemonSpec) {
+        let group = daemon.socket_group.as_deref().map(|name| ("socket_group", "group", name, known_group(name)));
+        let grants = daemon.socket_users.iter().map(|grant| match &grant.whom {
+            Whom::User(name) => ("socket_users", "user", name.as_str(), known_user(name)),
+            Whom::Group(name) => ("socket_users", "group", name.as_str(), known_group(name)),
+        });
+        for (option, kind, name, known) in group.into_iter().chain(grants) {
+            let message = match known {
+                Ok(true) => continue,
+                Ok(false) => format!("there is no {kind} {} here (a name that `id` knows)", quoted(name)),
+                Err(error) => format!("{kind} {} could not be looked up: {}", quoted(name), reason(&error)),
+            };
+            self.problems.error(at.option(option), message);
+        }
+    }
+
     fn parent(&mut self, at: &At<'_>, option: &str, path: &Path) {
         if let Err(message) = self.folders.parent_is_writable(path) {
             let place = At { section: at.section, positions: at.positions };
@@ -163,6 +181,14 @@ impl Vetting {
 /// Whether the socket that programs speak on has a path that the kernel takes.
 fn notify_fits(socket: &Path) -> bool {
     std::path::absolute(notices::place(socket)).is_ok_and(|path| path.as_os_str().len() <= LONGEST_PATH)
+}
+
+fn known_user(name: &str) -> io::Result<bool> {
+    Ok(user::lookup(name)?.is_some())
+}
+
+fn known_group(name: &str) -> io::Result<bool> {
+    Ok(user::group_id(name)?.is_some())
 }
 
 /// Only root may become somebody else.

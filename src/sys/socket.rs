@@ -5,7 +5,7 @@ mod occupant;
 mod peer;
 mod unplaced;
 
-pub use peer::{Peer, peer_credentials};
+pub use peer::{Peer, peer_credentials, peer_groups};
 
 use super::trusted_folder::{FileId, FolderError, vet_folder};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -50,6 +50,20 @@ impl std::error::Error for BindError {}
 /// The longest path that fits into a socket address with its NUL.
 pub const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
+/// Who can connect to a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Openness {
+    /// Its mode.
+    pub mode: u32,
+    /// Its group, if it is another one than ours.
+    pub group: Option<u32>,
+}
+
+impl Openness {
+    /// For ourselves and root.
+    pub const PRIVATE: Openness = Openness { mode: 0o600, group: None };
+}
+
 /// A listening socket at its path.
 #[derive(Debug)]
 pub struct BoundSocket {
@@ -79,9 +93,9 @@ impl BoundSocket {
 /// Others may come and go while we look; nobody does so for ever.
 const ATTEMPTS: usize = 8;
 
-/// Binds at `path`, 0600. A socket that is there is replaced only if it is ours or root's and nobody answers. `has_lock`:
+/// Binds at `path`, as open as it is to be from its first moment there. A socket that is there is replaced only if it is ours or root's and nobody answers. `has_lock`:
 /// the caller holds the pidfile, so no other daemon is doing the same; without it the folder is locked meanwhile.
-pub fn bind(path: &Path, has_lock: bool) -> Result<BoundSocket, BindError> {
+pub fn bind(path: &Path, has_lock: bool, openness: Openness) -> Result<BoundSocket, BindError> {
     if path.as_os_str().len() > LONGEST_PATH {
         return Err(BindError::TooLong(path.to_owned()));
     }
@@ -90,7 +104,7 @@ pub fn bind(path: &Path, has_lock: bool) -> Result<BoundSocket, BindError> {
     occupant::vet(path)?;
     let failed = |deed| move |error| BindError::Io(deed, path.to_owned(), error);
     let folder = Folder::open(&folder).map_err(failed("open of its folder"))?;
-    let (listener, unplaced) = Unplaced::make(&folder).map_err(failed("bind"))?;
+    let (listener, unplaced) = Unplaced::make(&folder, openness).map_err(failed("bind"))?;
     let mut folder_lock = None;
     for _ in 0..ATTEMPTS {
         let occupied = occupant::vet(path)?;

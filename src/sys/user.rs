@@ -34,6 +34,19 @@ pub fn lookup(name: &str) -> io::Result<Option<User>> {
     entry.map(complete).transpose()
 }
 
+/// The number of the group of this name, or, for a name of digits that no group bears, that number.
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+    if name.is_empty() || name.contains('\0') {
+        return Ok(None);
+    }
+    let known = match nix::unistd::Group::from_name(name) {
+        Err(nix::Error::ENOENT | nix::Error::ESRCH) => None,
+        other => other?,
+    };
+    let number = || name.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.parse().ok()).flatten();
+    Ok(known.map(|group| group.gid.as_raw()).or_else(number))
+}
+
 /// Some name services call "no such entry" an error.
 fn found(entry: nix::Result<Option<nix::unistd::User>>) -> io::Result<Option<nix::unistd::User>> {
     match entry {

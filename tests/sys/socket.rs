@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
-use supervice::sys::socket::{BindError, LONGEST_PATH, bind, peer_credentials};
+use supervice::sys::socket::{BindError, LONGEST_PATH, Openness, bind, peer_credentials};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -32,7 +32,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_bound_socket_is_private_answers_and_goes_when_told() {
     for has_lock in [true, false] {
         let (folder, path) = folder();
-        let bound = bind(&path, has_lock).unwrap();
+        let bound = bind(&path, has_lock, Openness::PRIVATE).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         assert_eq!(names(folder.path()), ["x.sock"]);
         assert_eq!(fs::symlink_metadata(&path).unwrap().nlink(), 1);
@@ -58,9 +58,9 @@ fn a_bound_socket_is_private_answers_and_goes_when_told() {
 fn a_living_socket_is_refused_and_still_answers() {
     for has_lock in [true, false] {
         let (folder, path) = folder();
-        let bound = bind(&path, has_lock).unwrap();
+        let bound = bind(&path, has_lock, Openness::PRIVATE).unwrap();
         let before = facts(&path);
-        let error = bind(&path, has_lock).unwrap_err();
+        let error = bind(&path, has_lock, Openness::PRIVATE).unwrap_err();
         assert!(matches!(error, BindError::Alive(_)));
         assert_eq!(error.to_string(), format!("another supervice answers on socket {}", path.display()));
         assert_eq!(facts(&path), before);
@@ -77,8 +77,8 @@ fn one_that_has_more_callers_than_it_takes_is_alive() {
     // The queue of a listener that accepts nobody is full at some point; a waiting caller would then hang.
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
     let _callers = UnixStream::connect(&path).unwrap();
-    assert!(matches!(bind(&path, true).unwrap_err(), BindError::Alive(_)));
-    assert!(matches!(bind(&path, true).unwrap_err(), BindError::Alive(_)));
+    assert!(matches!(bind(&path, true, Openness::PRIVATE).unwrap_err(), BindError::Alive(_)));
+    assert!(matches!(bind(&path, true, Openness::PRIVATE).unwrap_err(), BindError::Alive(_)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_dead_socket_is_replaced() {
         let (folder, path) = folder();
         leave_dead(&path);
         let dead = fs::symlink_metadata(&path).unwrap().ino();
-        let bound = bind(&path, has_lock).unwrap();
+        let bound = bind(&path, has_lock, Openness::PRIVATE).unwrap();
         assert_ne!(fs::symlink_metadata(&path).unwrap().ino(), dead);
         assert!(bound.is_in_place().unwrap());
         assert_eq!(names(folder.path()), ["x.sock"]);
@@ -106,7 +106,7 @@ fn of_many_without_a_lock_one_gets_it() {
         let results: Vec<_> = std::thread::scope(|scope| {
             let attempt = || {
                 gate.wait();
-                bind(&path, false)
+                bind(&path, false, Openness::PRIVATE)
             };
             let tries: Vec<_> = (0..6).map(|_| scope.spawn(attempt)).collect();
             tries.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -125,20 +125,20 @@ fn without_a_lock_of_its_own_a_dead_socket_is_replaced_under_that_of_the_folder(
     leave_dead(&path);
     let held = Flock::lock(fs::File::open(folder.path()).unwrap(), FlockArg::LockExclusive).unwrap();
     let before = facts(&path);
-    let error = bind(&path, false).unwrap_err();
+    let error = bind(&path, false, Openness::PRIVATE).unwrap_err();
     assert!(error.to_string().contains("lock of its folder"), "{error}");
     assert_eq!((facts(&path), names(folder.path())), (before, vec!["x.sock".to_owned()]));
     // Nor does it matter to whoever has a lock of his own.
-    bind(&path, true).unwrap().remove_if_ours().unwrap();
+    bind(&path, true, Openness::PRIVATE).unwrap().remove_if_ours().unwrap();
     leave_dead(&path);
     drop(held);
-    bind(&path, false).unwrap();
+    bind(&path, false, Openness::PRIVATE).unwrap();
 }
 
 fn assert_refused(path: &Path, victim: &Path, word: &str) {
     for has_lock in [true, false] {
         let before = (facts(victim), names(path.parent().unwrap()));
-        let error = bind(path, has_lock).unwrap_err();
+        let error = bind(path, has_lock, Openness::PRIVATE).unwrap_err();
         assert!(error.to_string().contains(word), "{error}");
         assert_eq!((facts(victim), names(path.parent().unwrap())), before);
     }
@@ -187,10 +187,10 @@ fn what_is_not_a_dead_socket_of_ours_is_refused_and_stays_as_it_was() {
 fn a_folder_that_others_may_write_must_be_sticky() {
     let (folder, path) = folder();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(bind(&path, true).unwrap_err(), BindError::Folder(_)));
+    assert!(matches!(bind(&path, true, Openness::PRIVATE).unwrap_err(), BindError::Folder(_)));
     assert!(names(folder.path()).is_empty());
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-    bind(&path, false).unwrap();
+    bind(&path, false, Openness::PRIVATE).unwrap();
 }
 
 #[test]
@@ -203,11 +203,11 @@ fn a_path_may_be_as_long_as_the_kernel_takes_and_not_longer() {
     let longest = deep.join("s");
     assert_eq!(longest.as_os_str().len(), LONGEST_PATH);
     leave_dead(&longest);
-    drop(bind(&longest, true).unwrap());
+    drop(bind(&longest, true, Openness::PRIVATE).unwrap());
     assert_eq!(names(&deep), ["s"]);
 
-    let error = bind(&deep.join("st"), true).unwrap_err();
+    let error = bind(&deep.join("st"), true, Openness::PRIVATE).unwrap_err();
     assert!(matches!(error, BindError::TooLong(_)));
     assert!(error.to_string().contains(&LONGEST_PATH.to_string()), "{error}");
-    assert!(matches!(bind(&folder.path().join("no/s"), true).unwrap_err(), BindError::Folder(_)));
+    assert!(matches!(bind(&folder.path().join("no/s"), true, Openness::PRIVATE).unwrap_err(), BindError::Folder(_)));
 }

@@ -13,3 +13,5 @@ mod s21_decoys;
 mod s22_state_file;
 mod s30_processes;
 mod s31_files;
+mod s40_access;
+mod s41_hostile;

@@ -1,5 +1,6 @@
 //! The listening socket and its place in the file system: opened, closed, and bound anew where somebody removed it.
 
+use crate::daemon::doorkeeper::openness;
 use crate::daemon::{Alarm, Daemon};
 use crate::engine::time::Duration;
 use crate::reactor::source::{Kind, SourceId};
@@ -44,7 +45,7 @@ impl Daemon {
             return;
         }
         let path = self.connections.socket.path().to_owned();
-        match socket::bind(&path, self.settings.has_lock()) {
+        match socket::bind(&path, self.settings.has_lock(), openness(self.settings.spec())) {
             Ok(bound) => {
                 if let Some(mut old) = self.connections.listener.take() {
                     self.reactor.deregister(&mut old);

@@ -1,6 +1,6 @@
 //! A socket that listens under a name nobody knows yet, and how it gets its real one.
 
-use super::{ATTEMPTS, LONGEST_PATH, new_socket};
+use super::{ATTEMPTS, LONGEST_PATH, Openness, new_socket};
 use crate::sys::clock::monotonic;
 use crate::sys::descriptor::check;
 use crate::sys::trusted_folder::FileId;
@@ -60,8 +60,8 @@ pub(super) struct Unplaced {
 }
 
 impl Unplaced {
-    /// Listens, with mode 0600, under a name of our own.
-    pub(super) fn make(folder: &Folder) -> io::Result<(UnixListener, Unplaced)> {
+    /// Listens under a name of our own, with mode 0600 until it is as open as it is to be.
+    pub(super) fn make(folder: &Folder, openness: Openness) -> io::Result<(UnixListener, Unplaced)> {
         let socket = new_socket()?;
         // Linux gives the file the mode that the socket has before it is bound.
         #[cfg(target_os = "linux")]
@@ -71,6 +71,10 @@ impl Unplaced {
         let unplaced = Unplaced { path, id };
         // Elsewhere only now; nobody listens and nobody knows the name, so nobody was let in.
         std::fs::set_permissions(&unplaced.path, PermissionsExt::from_mode(0o600))?;
+        if openness.group.is_some() {
+            std::os::unix::fs::lchown(&unplaced.path, None, openness.group)?;
+        }
+        std::fs::set_permissions(&unplaced.path, PermissionsExt::from_mode(openness.mode))?;
         listen(&socket, Backlog::MAXCONN)?;
         Ok((UnixListener::from(socket), unplaced))
     }
@@ -125,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let place = Folder::open(folder.path()).unwrap();
-        let (_listener, unplaced) = Unplaced::make(&place).unwrap();
+        let (_listener, unplaced) = Unplaced::make(&place, Openness::PRIVATE).unwrap();
         std::fs::write(&path, "his").unwrap();
         assert_eq!(unplaced.place(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"his");

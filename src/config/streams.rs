@@ -1,8 +1,9 @@
 //! Where stdout and stderr of an instance go, and who else writes there.
 
+use super::options::LOG_FORMAT;
 use super::problems::quoted;
 use super::section::Reading;
-use crate::spec::{InstanceSpec, LogSpec, LogTarget};
+use crate::spec::{InstanceSpec, LogFormat, LogSpec, LogTarget};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ pub(super) struct Limits {
     stdout: (u64, u32),
     stderr: (u64, u32),
     redirect: bool,
+    format: LogFormat,
 }
 
 impl Limits {
@@ -27,6 +29,7 @@ impl Limits {
             stdout: (section.size("stdout_logfile_maxbytes"), section.count("stdout_logfile_backups")),
             stderr: (section.size("stderr_logfile_maxbytes"), section.count("stderr_logfile_backups")),
             redirect,
+            format: format(section),
         }
     }
 
@@ -35,12 +38,21 @@ impl Limits {
         let stdout = target(section, "stdout_logfile");
         let stderr = target(section, "stderr_logfile");
         let stderr = if self.redirect { LogTarget::SameAsStdout } else { stderr };
-        (spec(stdout, self.stdout), spec(stderr, self.stderr))
+        (self.spec(stdout, self.stdout), self.spec(stderr, self.stderr))
+    }
+
+    fn spec(&self, target: LogTarget, (maxbytes, backups): (u64, u32)) -> LogSpec {
+        LogSpec { target, maxbytes, backups, format: self.format }
     }
 }
 
-fn spec(target: LogTarget, (maxbytes, backups): (u64, u32)) -> LogSpec {
-    LogSpec { target, maxbytes, backups }
+fn format(section: &mut Reading<'_>) -> LogFormat {
+    match LOG_FORMAT[section.choice("log_format", LOG_FORMAT)] {
+        "timestamp" => LogFormat::Timestamp,
+        "prefix" => LogFormat::Prefix,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Raw,
+    }
 }
 
 fn target(section: &mut Reading<'_>, option: &str) -> LogTarget {

@@ -184,7 +184,7 @@ fn assemble(
         alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
-        streams: Streams::new(inherited.umask),
+        streams: Streams::new(inherited.umask, settings.log().console()),
         spawner: Spawner::new(inherited, nofile),
         memory,
         orphans: Orphans::default(),

@@ -1,8 +1,8 @@
 //! All sinks by id: one for each place, however many streams go there.
 
 use super::rotating_file::{Limits, Passed, RotatingFile};
+use super::shared::SharedStream;
 use super::sink::{Notice, Sink, Written};
-use super::standard::StandardStream;
 use crate::engine::time::Instant;
 use crate::spec::{LogSpec, LogTarget};
 use crate::sys::files::FileIdentity;
@@ -40,6 +40,8 @@ struct Entry {
 #[derive(Debug)]
 pub struct Sinks {
     umask: u32,
+    /// The daemon's stdout, where its own log goes there too.
+    console: Option<SharedStream>,
     entries: BTreeMap<SinkId, Entry>,
     by_address: BTreeMap<Address, SinkId>,
     /// Those that may have a deadline; all others have none.
@@ -55,9 +57,10 @@ impl From<&LogSpec> for Limits {
 
 impl Sinks {
     /// An empty registry; new files get 0640 less `umask`, the one that the daemon was started with.
-    pub fn new(umask: u32) -> Sinks {
+    /// `console`: the daemon's stdout, if its own log goes there.
+    pub fn new(umask: u32, console: Option<SharedStream>) -> Sinks {
         let (entries, by_address) = (BTreeMap::new(), BTreeMap::new());
-        Sinks { umask, entries, by_address, restless: BTreeSet::new(), last_id: 0 }
+        Sinks { umask, console, entries, by_address, restless: BTreeSet::new(), last_id: 0 }
     }
 
     /// One more user for the sink that a stream goes to; `None` where it needs no sink (nowhere, or wherever stdout goes).
@@ -183,6 +186,9 @@ impl Sinks {
         if let Some(id) = self.known(&address) {
             return Ok(id);
         }
+        if let Some(console) = self.console.clone().filter(|_| address == Address::Stdout) {
+            return Ok(self.insert(Sink::Standard(console), vec![address]));
+        }
         let (name, opened) = match address {
             Address::Stderr => ("/dev/stderr", Standard::stderr()),
             _ => ("/dev/stdout", Standard::stdout()),
@@ -192,7 +198,7 @@ impl Sinks {
             errno: error.raw_os_error().unwrap_or(0),
             user: None,
         };
-        let stream = StandardStream::new(name, opened.map_err(failed)?);
+        let stream = SharedStream::new(name, opened.map_err(failed)?);
         Ok(self.insert(Sink::Standard(stream), vec![address]))
     }
 

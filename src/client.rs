@@ -86,11 +86,17 @@ impl Client {
 
     /// Asks, and waits for the answer.
     pub fn call(&self, request: &Request) -> Result<Answer, ClientError> {
+        self.call_raw(request).map(|(answer, _)| answer)
+    }
+
+    /// The same, with the body of the reply as it came.
+    pub fn call_raw(&self, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
         let mut stream = self.connect()?;
         self.vet(&stream)?;
         self.send(&mut stream, request)?;
         let frame = self.receive(&mut stream)?;
-        Answer::decode(&frame).map_err(ClientError::Garbled)
+        let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
+        Ok((answer, frame))
     }
 
     /// Asks, waits for the answer, and keeps the connection for the frames that follow it.

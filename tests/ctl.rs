@@ -180,7 +180,8 @@ fn usage() {
     assert_eq!(bare(&["--help"]), Ended::new(0, &nothing.stderr, ""));
     assert_eq!(bare(&["status", "-h"]), Ended::new(0, &nothing.stderr, ""));
     assert_eq!(bare(&["--version"]), Ended::new(0, &format!("supervicectl {}\n", env!("CARGO_PKG_VERSION")), ""));
-    for wrong in [&["explode"][..], &["start"], &["start", "a", "b"], &["--timeout", "0", "status"], &["-x", "status"]]
+    for wrong in
+        [&["explode"][..], &["start"], &["startgroup", "a", "b"], &["--timeout", "0", "status"], &["-x", "status"]]
     {
         let ended = bare(wrong);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{wrong:?}");
@@ -323,6 +324,32 @@ fn a_status_above_one_reply_is_fetched_in_pages() {
 fn a_status_that_is_too_large_in_any_size_is_an_error() {
     let reply = json!({"status": "error", "code": "MESSAGE_TOO_LARGE", "message": "too large"});
     assert_eq!(Daemon::replying(reply).run("status"), Ended::new(1, "", "too large\n"));
+}
+
+#[test]
+fn who_fails_a_health_check_is_not_well() {
+    let row = |name: &str, healthy: Value| json!({"name": name, "state": "RUNNING", "pid": 7, "healthy": healthy});
+    let mixed = Daemon::replying(json!({"status": "ok", "processes": [row("a", json!(true)), row("b", json!(false))]}));
+    assert_eq!(mixed.run("health"), Ended::new(1, "b is RUNNING, its health check fails\n", ""));
+    assert_eq!(mixed.run("status --check").code, Some(1));
+    assert_eq!(mixed.run("status").code, Some(0));
+    let fine = Daemon::replying(json!({"status": "ok", "processes": [row("a", json!(true)), row("b", Value::Null)]}));
+    assert_eq!(fine.run("health"), Ended::new(0, "2 processes are well\n", ""));
+}
+
+#[test]
+fn the_pages_of_a_status_are_one_object() {
+    let daemon = Daemon::answering(|request| match request["limit"].as_u64() {
+        Some(limit) => {
+            let offset = request["offset"].as_u64().unwrap_or(0);
+            let page = (offset..(offset + limit).min(5000)).map(|n| json!({"name": n.to_string(), "further": n}));
+            json!({"status": "ok", "processes": page.collect::<Vec<_>>()})
+        }
+        None => json!({"status": "error", "code": "MESSAGE_TOO_LARGE", "message": "too large"}),
+    });
+    let told: Value = serde_json::from_str(&daemon.run("status --json").stdout).unwrap();
+    assert_eq!(told["processes"].as_array().unwrap().len(), 5000);
+    assert_eq!(told["processes"][4999]["further"], 4999);
 }
 
 #[test]

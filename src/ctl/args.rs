@@ -1,6 +1,7 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
-use crate::wire::{Request, StatusQuery, Stream, TailQuery};
+use super::style::{Colour, Style};
+use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -14,44 +15,13 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Thirty years; far from what a clock cannot hold.
 const MAX_TIMEOUT: f64 = 1e9;
 
-/// One line, for usage errors.
-pub const USAGE: &str = "usage: supervicectl [-h] [--version] [-s SOCKET] [--timeout SECS] COMMAND ...";
-
-/// What `--help` prints below the usage line.
-pub const HELP: &str = "
-Controls a running supervice.
-
-commands:
-  status                  Show all processes
-  start NAME              Start a process
-  stop NAME               Stop a process
-  restart NAME [--force]  Stop a process (with SIGKILL) and start it again
-  startgroup GROUP        Start all processes of a group
-  stopgroup GROUP         Stop all processes of a group
-  reload                  Read the configuration again and apply what changed
-  tail NAME... [stdout|stderr]
-                          Show the end of logs (-f: and what follows; -n LINES)
-  maintail                Show the end of the daemon's own log (-f, -n LINES)
-  clearlog NAME           Empty the logs of a process
-  rotate NAME             Rotate the logs of a process now
-  reopen                  Open all log files anew, after others moved them
-
-options:
-  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
-      --timeout SECS      Give up after so many seconds (default: 30)
-  -f, --follow            tail, maintail: go on until Ctrl-C
-  -n, --lines LINES       tail, maintail: so many lines (default: 10)
-      --version           Print the version
-  -h, --help              Print this help
-
-exit status: 0 done, 1 failed or no daemon, 2 wrong usage
-";
-
 /// What is wanted.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Invocation {
     /// `--help`.
     Help,
+    /// `help COMMAND`.
+    HelpOn(String),
     /// `--version`.
     Version,
     /// No command was given.
@@ -73,6 +43,8 @@ pub struct Reading {
     pub logs: Vec<(String, Request)>,
     /// Not only what is there already.
     pub follow: bool,
+    /// How to tell it.
+    pub style: Style,
 }
 
 /// A request, and to whom.
@@ -84,6 +56,26 @@ pub struct Order {
     pub timeout: Duration,
     /// What to ask.
     pub request: Request,
+    /// What of the answer is wanted.
+    pub view: View,
+    /// How to tell it.
+    pub style: Style,
+}
+
+/// What of an answer is told, and what decides how the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum View {
+    /// All of it.
+    #[default]
+    Whole,
+    /// All of it, and whether all is well.
+    Check,
+    /// Whether all is well, and who is not.
+    Health,
+    /// Only pids.
+    Pid,
+    /// Only the versions of both sides.
+    Version,
 }
 
 /// What is wrong with a command line.
@@ -108,7 +100,14 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     }
     let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
+    let style = Style {
+        json: options.contains("--json"),
+        quiet: options.contains(["-q", "--quiet"]),
+        colour: last(&mut options, "--color")?.map_or(Ok(Colour::Auto), |when| Colour::from_word(&word(when)?))?,
+    };
+    let check = options.contains("--check");
     let force = options.contains("--force");
+    let leader = options.contains("--leader");
     let follow = options.contains(["-f", "--follow"]);
     let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
     let query = TailQuery { bytes: None, lines, follow };
@@ -117,16 +116,33 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.split_first() {
         None => Ok(Invocation::Nothing),
+        Some((&"help", [])) => Ok(Invocation::Help),
+        Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
+        Some((command, _)) if check && *command != "status" => {
+            Err(UsageError(format!("--check is for status, not for {command}")))
+        }
         Some((command, operands)) if matches!(*command, "tail" | "maintail") => {
             let logs = logs(command, operands, force, query)?;
-            Ok(Invocation::Reading(Reading { socket, timeout, logs, follow }))
+            Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
         }
         Some((command, _)) if query != TailQuery::default() => {
             Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
         }
         Some((command, operands)) => {
-            let request = request(command, operands, force)?;
-            Ok(Invocation::Order(Order { socket, timeout, request }))
+            let request = match *command {
+                "wait" => wait(operands, timeout)?,
+                "signal" => signal(operands, leader)?,
+                _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
+                _ => request(command, operands, force)?,
+            };
+            let view = match *command {
+                "health" => View::Health,
+                "pid" => View::Pid,
+                "version" => View::Version,
+                _ if check => View::Check,
+                _ => View::Whole,
+            };
+            Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
     }
 }
@@ -166,10 +182,16 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         more => Err(UsageError(format!("{command} takes no name: {}", more.join(" ")))),
     };
     match command {
-        "status" => bare(Request::Status(StatusQuery::default())),
-        "start" => Ok(Request::Start { name: name()? }),
-        "stop" => Ok(Request::Stop { name: name()? }),
-        "restart" => Ok(Request::Restart { name: name()?, force }),
+        "info" | "version" => bare(Request::Info),
+        "pid" if operands.is_empty() => Ok(Request::Info),
+        "shutdown" => bare(Request::Shutdown),
+        "status" | "health" | "pid" => {
+            let names = (!operands.is_empty()).then(|| owned(operands));
+            Ok(Request::Status(StatusQuery { names, ..StatusQuery::default() }))
+        }
+        "start" => order(Verb::Start, operands),
+        "stop" => order(Verb::Stop, operands),
+        "restart" => order(Verb::Restart { force }, operands),
         "startgroup" => Ok(Request::StartGroup { name: name()? }),
         "stopgroup" => Ok(Request::StopGroup { name: name()? }),
         "reload" => bare(Request::Reload),
@@ -178,6 +200,42 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "clearlog" => Ok(Request::ClearLog { name: name()? }),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }
+}
+
+/// One plain name is asked for in the words that every daemon knows.
+fn order(verb: Verb, operands: &[&str]) -> Result<Request, UsageError> {
+    match operands {
+        [] => Err(UsageError(format!("{} needs a name", verb.name()))),
+        [name] if is_plain(name) => Ok(verb.of_one((*name).to_owned())),
+        names => Ok(Request::Many { verb, names: owned(names) }),
+    }
+}
+
+fn wait(operands: &[&str], timeout: Duration) -> Result<Request, UsageError> {
+    let conditions = operands.iter().map(|text| Condition::from_text(text)).collect::<Result<Vec<_>, _>>();
+    let conditions = conditions.map_err(|why| UsageError(format!("wait: {why}")))?;
+    if conditions.is_empty() {
+        return Err(UsageError("wait needs NAME=CONDITION".to_owned()));
+    }
+    let timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    Ok(Request::Wait { conditions, timeout_ms })
+}
+
+fn signal(operands: &[&str], leader: bool) -> Result<Request, UsageError> {
+    match operands {
+        [] | [_] => Err(UsageError("signal needs a signal and a name".to_owned())),
+        [signal, names @ ..] => {
+            Ok(Request::Signal(SignalOrder { signal: (*signal).to_owned(), names: owned(names), leader }))
+        }
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '['])
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// What follows `--` is no option, whatever it looks like.
@@ -189,7 +247,8 @@ fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString
 }
 
 /// Options with a value, as they look when it is joined to them.
-const JOINED: [(&str, &str); 7] = [
+const JOINED: [(&str, &str); 8] = [
+    ("--color=", "--color"),
     ("--socket=", "--socket"),
     ("--timeout=", "--timeout"),
     ("--lines=", "--lines"),
@@ -274,6 +333,48 @@ mod tests {
         }
     }
 
+    fn plain(socket: &str, timeout: Duration, request: Request) -> Order {
+        Order { socket: socket.into(), timeout, request, view: View::Whole, style: Style::default() }
+    }
+
+    #[test]
+    fn several_and_patterns_are_the_daemons_to_find() {
+        let many = |verb, names: &[&str]| Request::Many { verb, names: owned(names) };
+        for (line, request) in [
+            ("start a b", many(Verb::Start, &["a", "b"])),
+            ("stop web*", many(Verb::Stop, &["web*"])),
+            ("stop all", many(Verb::Stop, &["all"])),
+            ("restart group:jobs --force", many(Verb::Restart { force: true }, &["group:jobs"])),
+        ] {
+            assert_eq!(order(line).request, request, "{line}");
+        }
+        let named = StatusQuery { names: Some(owned(&["web", "db?"])), ..StatusQuery::default() };
+        assert_eq!(order("status web db?").request, Request::Status(named));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_read_here() {
+        let expected = Condition::from_text("web*=exited:3").unwrap();
+        let request = Request::Wait { conditions: vec![expected], timeout_ms: Some(1500) };
+        assert_eq!(order("wait web*=exited:3 --timeout 1.5").request, request);
+        let request = SignalOrder { signal: "HUP".to_owned(), names: owned(&["a", "b"]), leader: true };
+        assert_eq!(order("signal HUP a b --leader").request, Request::Signal(request));
+        assert_eq!((order("pid").request, order("pid a").view), (Request::Info, View::Pid));
+        for wrong in ["wait", "wait web", "wait web=up", "signal", "signal HUP", "stop a --leader", "info web"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_style_is_read_anywhere() {
+        let told = order("status --json -q --color=never");
+        assert_eq!(told.style, Style { json: true, quiet: true, colour: Colour::Never });
+        assert_eq!(order("status --check").view, View::Check);
+        assert_eq!(order("--color always health web").view, View::Health);
+        assert_eq!(read("help stop"), Ok(Invocation::HelpOn("stop".to_owned())));
+        assert_eq!(read("help"), Ok(Invocation::Help));
+    }
+
     #[test]
     fn every_command_is_understood() {
         let name = || "web:00".to_owned();
@@ -291,8 +392,7 @@ mod tests {
             ("rotate web:00", Request::Rotate { name: name() }),
             ("clearlog web:00", Request::ClearLog { name: name() }),
         ] {
-            let expected = Order { socket: DEFAULT_SOCKET.into(), timeout: DEFAULT_TIMEOUT, request };
-            assert_eq!(order(line), expected, "{line}");
+            assert_eq!(order(line), plain(DEFAULT_SOCKET, DEFAULT_TIMEOUT, request), "{line}");
         }
     }
 
@@ -305,11 +405,7 @@ mod tests {
             "stop a --socket=/x --timeout 15e-1",
             "-s=/y --timeout 9 stop a -s /x --timeout 1.5",
         ] {
-            let expected = Order {
-                socket: "/x".into(),
-                timeout: Duration::from_millis(1500),
-                request: Request::Stop { name: "a".to_owned() },
-            };
+            let expected = plain("/x", Duration::from_millis(1500), Request::Stop { name: "a".to_owned() });
             assert_eq!(order(line), expected, "{line}");
         }
         assert_eq!(order("stop -- --help").request, Request::Stop { name: "--help".to_owned() });
@@ -330,7 +426,13 @@ mod tests {
             ("tail --lines=0 stderr", vec![of("stderr", out, query(Some(0), false))], false),
             ("maintail -f", vec![("supervice".to_owned(), Request::MainTail(query(None, true)))], true),
         ] {
-            let expected = Reading { socket: DEFAULT_SOCKET.into(), timeout: DEFAULT_TIMEOUT, logs, follow };
+            let expected = Reading {
+                socket: DEFAULT_SOCKET.into(),
+                timeout: DEFAULT_TIMEOUT,
+                logs,
+                follow,
+                style: Style::default(),
+            };
             assert_eq!(read(line), Ok(Invocation::Reading(expected)), "{line}");
         }
     }
@@ -350,8 +452,10 @@ mod tests {
         for (line, error) in [
             ("explode", "unknown command: explode"),
             ("start", "start needs a name"),
-            ("start a b c", "start takes one name; too many: b c"),
-            ("status web", "status takes no name: web"),
+            ("startgroup a b c", "startgroup takes one name; too many: b c"),
+            ("stop", "stop needs a name"),
+            ("stop a --check", "--check is for status, not for stop"),
+            ("status --color=blue", "--color: \"blue\" is none of auto, always, never"),
             ("reload web", "reload takes no name: web"),
             ("start a --force", "--force is for restart, not for start"),
             ("tail", "tail needs a name"),

@@ -3,20 +3,28 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+pub mod help;
+mod nearest;
 pub mod render;
+pub mod style;
 pub mod tail;
 
 use crate::client::{Client, ClientError};
-use crate::wire::{Answer, Request, StatusQuery};
-use args::{Invocation, Order, UsageError};
+use crate::wire::{Answer, Request, Row, StatusQuery, told};
+use args::{Invocation, Order, UsageError, View};
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+use style::Style;
 
 /// The first page of a status that is too large for one reply.
 const PAGE: usize = 4096;
 
 /// A status of more rows than this is not collected further.
 const MAX_ROWS: usize = 1 << 20;
+
+/// Beyond its own deadline a wait is given this to be answered.
+const WAIT_GRACE: Duration = Duration::from_secs(5);
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +35,10 @@ pub enum ExitCode {
     Failed = 1,
     /// What was asked makes no sense.
     Usage = 2,
+    /// What is waited for cannot come to be any more.
+    Impossible = 3,
+    /// What is waited for did not come in time.
+    TimedOut = 4,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -81,43 +93,166 @@ fn print(out: &mut impl Write, text: &str) -> io::Result<()> {
 
 fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
     match asked {
-        Ok(Invocation::Help) => Outcome::done(help()),
+        Ok(Invocation::Help) => Outcome::done(help::all()),
+        Ok(Invocation::HelpOn(command)) => explain(&command),
         Ok(Invocation::Version) => Outcome::done(format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))),
-        Ok(Invocation::Nothing) => Outcome::usage(help()),
+        Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Reading(reading)) => {
             Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
         }
         Err(error) => {
-            Outcome::usage(format!("{}\nsupervicectl: error: {}\n", args::USAGE, crate::wire::text::shown(&error.0)))
+            Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&error.0)))
         }
     }
 }
 
-fn help() -> String {
-    format!("{}\n{}", args::USAGE, args::HELP)
+fn explain(command: &str) -> Outcome {
+    match help::about(command) {
+        Some(text) => Outcome::done(text.to_owned()),
+        None => {
+            let near = nearest::nearest(command, help::commands());
+            let hint = near.map_or_else(String::new, |name| format!("Did you mean {name}?\n"));
+            let command = crate::wire::text::shown(command);
+            Outcome::usage(format!("supervicectl: error: unknown command: {command}\n{hint}"))
+        }
+    }
 }
 
 fn perform(order: &Order) -> Outcome {
-    let client = Client::new(&order.socket, order.timeout);
-    match ask(&client, &order.request) {
-        Err(error) => Outcome::failed(render::message(&error.to_string())),
-        Ok(answer) if !answer.is_ok() => Outcome::failed(complaint(&answer)),
-        Ok(answer) => Outcome::done(match order.request {
-            Request::Status(_) => render::table(&answer.processes),
-            Request::Reload => render::reload(&answer),
-            Request::Start { .. }
-            | Request::Stop { .. }
-            | Request::Restart { .. }
-            | Request::StartGroup { .. }
-            | Request::StopGroup { .. }
-            | Request::Reopen
-            | Request::Rotate { .. }
-            | Request::ClearLog { .. }
-            | Request::Tail { .. }
-            | Request::MainTail(_) => render::message(answer.message.as_deref().unwrap_or("Done")),
-        }),
+    let is_wait = matches!(order.request, Request::Wait { .. });
+    // The daemon knows the deadline of a wait, and what is still open when it comes.
+    let grace = if is_wait { WAIT_GRACE } else { Duration::ZERO };
+    let client = Client::new(&order.socket, order.timeout + grace);
+    let (answer, frame) = match ask(&client, &order.request) {
+        Ok(told) => told,
+        Err(error) => return no_answer(&error, order.style),
+    };
+    let code = exit_code(order.view, &answer);
+    if order.style.json {
+        return Outcome { code, stdout: told::line(&frame), stderr: String::new() };
     }
+    let mut outcome = Outcome { code, ..words(&client, order, &answer) };
+    if order.style.quiet {
+        outcome.stdout.clear();
+    }
+    outcome
+}
+
+fn exit_code(view: View, answer: &Answer) -> ExitCode {
+    let well = answer.is_ok()
+        && match view {
+            View::Whole | View::Version => true,
+            View::Check | View::Health => answer.processes.iter().all(is_well),
+            View::Pid => answer.processes.iter().all(|row| row.pid.is_some()),
+        };
+    match answer.code.as_deref() {
+        _ if well => ExitCode::Done,
+        Some("IMPOSSIBLE") => ExitCode::Impossible,
+        Some("TIMED_OUT") => ExitCode::TimedOut,
+        _ => ExitCode::Failed,
+    }
+}
+
+fn no_answer(error: &ClientError, style: Style) -> Outcome {
+    let text = error.to_string();
+    if !style.json {
+        return Outcome::failed(render::message(&text));
+    }
+    let code = match error {
+        ClientError::NotRunning => "NOT_RUNNING",
+        ClientError::Untrusted { .. } => "UNTRUSTED",
+        ClientError::TimedOut { .. } => "NO_ANSWER",
+        ClientError::HungUp | ClientError::Garbled(_) | ClientError::TooLarge(_) | ClientError::Io { .. } => "BROKEN",
+    };
+    Outcome { code: ExitCode::Failed, stdout: told::failure(code, &text), stderr: String::new() }
+}
+
+/// A process that is not checked, or not yet, counts by its state.
+fn is_well(row: &Row) -> bool {
+    row.state == "RUNNING" && row.healthy != Some(false)
+}
+
+fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
+    if !answer.results.is_empty() {
+        return each(client, answer);
+    }
+    if !answer.is_ok() {
+        let hint = if answer.is_not_found() { hint(client, asked(&order.request)) } else { String::new() };
+        return Outcome::failed(complaint(answer) + &hint);
+    }
+    Outcome::done(match (&order.request, order.view) {
+        (Request::Status(_), View::Health) => render::health(&answer.processes, is_well),
+        (Request::Status(_), View::Whole | View::Check | View::Version) => {
+            let coloured = order.style.colour.applies(io::stdout().is_terminal());
+            render::table(&answer.processes, coloured)
+        }
+        (Request::Status(_), View::Pid) => render::pids(&answer.processes),
+        (Request::Info, view) => return about(answer, view),
+        (Request::Reload, _) => render::reload(answer),
+        _ => render::message(answer.message.as_deref().unwrap_or("Done")),
+    })
+}
+
+fn about(answer: &Answer, view: View) -> Outcome {
+    let info = answer.info.clone().unwrap_or_default();
+    let own = env!("CARGO_PKG_VERSION");
+    match view {
+        View::Pid => Outcome::done(format!("{}\n", info.pid)),
+        View::Version => {
+            let theirs = crate::wire::text::shown(&info.version);
+            let mut outcome = Outcome::done(format!("supervicectl {own}\nsupervice {theirs}\n"));
+            if theirs != own {
+                outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {own}\n");
+            }
+            outcome
+        }
+        View::Whole | View::Check | View::Health => Outcome::done(render::info(&info)),
+    }
+}
+
+/// What became of each of several: who did as told on stdout, who did not on stderr.
+fn each(client: &Client, answer: &Answer) -> Outcome {
+    let mut outcome = Outcome::done(String::new());
+    for verdict in &answer.results {
+        let message = verdict.message.as_deref().unwrap_or(&verdict.name);
+        if verdict.status == "ok" {
+            outcome.stdout.push_str(&render::message(message));
+            continue;
+        }
+        outcome.stderr.push_str(&render::message(message));
+        if let Some(reason) = &verdict.reason {
+            outcome.stderr.push_str(&render::message(&format!("reason: {reason}")));
+        }
+    }
+    let unknown = answer.results.iter().filter(|verdict| verdict.code.as_deref() == Some("NOT_FOUND"));
+    outcome.stderr.push_str(&hint(client, unknown.map(|verdict| verdict.name.as_str()).collect()));
+    outcome
+}
+
+/// The processes that a request names.
+fn asked(request: &Request) -> Vec<&str> {
+    match request {
+        Request::Start { name }
+        | Request::Stop { name }
+        | Request::Restart { name, .. }
+        | Request::Rotate { name }
+        | Request::ClearLog { name } => vec![name],
+        Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// For names that nobody bears: the nearest that somebody does. Without an answer there is none.
+fn hint(client: &Client, unknown: Vec<&str>) -> String {
+    if unknown.is_empty() {
+        return String::new();
+    }
+    let Ok((known, _)) = ask(client, &Request::Status(StatusQuery::default())) else { return String::new() };
+    let names = || known.processes.iter().map(|row| row.name.as_str());
+    let unknown = unknown.into_iter().filter(|name| names().all(|known| known != *name));
+    let near: Vec<String> = unknown.filter_map(|name| nearest::nearest(name, names())).collect();
+    if near.is_empty() { String::new() } else { render::message(&format!("Did you mean {}?", near.join(", "))) }
 }
 
 fn complaint(answer: &Answer) -> String {
@@ -129,33 +264,37 @@ fn complaint(answer: &Answer) -> String {
     }
 }
 
-fn ask(client: &Client, request: &Request) -> Result<Answer, ClientError> {
-    let answer = client.call(request)?;
+/// The answer, and its body for programs.
+fn ask(client: &Client, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
+    let (answer, frame) = client.call_raw(request)?;
     match request {
         Request::Status(query) if answer.is_too_large() => in_pages(client, query),
-        _ => Ok(answer),
+        _ => Ok((answer, frame)),
     }
 }
 
 /// A status that is above what one reply holds, page by page; pages that are still too large are halved.
-fn in_pages(client: &Client, query: &StatusQuery) -> Result<Answer, ClientError> {
+fn in_pages(client: &Client, query: &StatusQuery) -> Result<(Answer, Vec<u8>), ClientError> {
     let mut whole = Answer { status: "ok".to_owned(), ..Answer::default() };
+    let mut pages = Vec::new();
     let mut limit = PAGE;
     while whole.processes.len() < MAX_ROWS {
         let offset = query.offset.saturating_add(whole.processes.len());
         let page = Request::Status(StatusQuery { offset, limit: Some(limit), ..query.clone() });
-        let answer = client.call(&page)?;
+        let (answer, frame) = client.call_raw(&page)?;
         if answer.is_too_large() && limit > 1 {
             limit /= 2;
         } else if !answer.is_ok() {
-            return Ok(answer);
+            return Ok((answer, frame));
         } else {
             let rows = answer.processes.len();
             whole.processes.extend(answer.processes);
+            pages.push(frame);
             if rows < limit {
                 break;
             }
         }
     }
-    Ok(whole)
+    let joined = told::joined(&pages).ok_or_else(|| ClientError::Garbled("a page of a status is none".to_owned()))?;
+    Ok((whole, joined))
 }

@@ -1,26 +1,36 @@
 //! Answers as people read them: the status table, and what a reload did. Only text in, text out.
 
+use super::style::Mood;
 use crate::wire::text::shown;
-use crate::wire::{Answer, Row};
+use crate::wire::{Answer, Row, SelfPortrait};
 
 /// One column of the table: what stands in it, and how wide it is at least.
 struct Column {
     title: &'static str,
     width: usize,
     cell: fn(&Row) -> String,
+    mood: fn(&Row) -> Mood,
 }
 
-const NAME: Column = Column { title: "NAME", width: 20, cell: |row| shown(&row.name) };
-const STATE: Column = Column { title: "STATE", width: 10, cell: |row| shown(&row.state) };
-const PID: Column = Column { title: "PID", width: 10, cell: |row| or_dash(row.pid.filter(|pid| *pid != 0)) };
-const UPTIME: Column = Column { title: "UPTIME", width: 12, cell: |row| or_dash(row.uptime.map(clock)) };
-const HEALTH: Column = Column { title: "HEALTH", width: 10, cell: |row| or_dash(row.healthy.map(health)) };
+const NAME: Column = Column { title: "NAME", width: 20, cell: |row| shown(&row.name), mood: |_| Mood::Plain };
+const STATE: Column =
+    Column { title: "STATE", width: 10, cell: |row| shown(&row.state), mood: |row| Mood::of_state(&row.state) };
+const PID: Column =
+    Column { title: "PID", width: 10, cell: |row| or_dash(row.pid.filter(|pid| *pid != 0)), mood: |_| Mood::Plain };
+const UPTIME: Column =
+    Column { title: "UPTIME", width: 12, cell: |row| or_dash(row.uptime.map(clock)), mood: |_| Mood::Plain };
+const HEALTH: Column = Column {
+    title: "HEALTH",
+    width: 10,
+    cell: |row| or_dash(row.healthy.map(verdict)),
+    mood: |row| Mood::of_health(row.healthy),
+};
 
 /// The rule below the titles is this long without the optional columns and long names.
 const RULE: usize = 40;
 
 /// The table of a status, as wide as it must be.
-pub fn table(rows: &[Row]) -> String {
+pub fn table(rows: &[Row], coloured: bool) -> String {
     let uptime = rows.iter().any(|row| row.uptime.is_some()).then_some(UPTIME);
     let health = rows.iter().any(|row| row.healthy.is_some()).then_some(HEALTH);
     let optional: Vec<Column> = uptime.into_iter().chain(health).collect();
@@ -31,26 +41,70 @@ pub fn table(rows: &[Row]) -> String {
         rule += widest.saturating_sub(column.width);
         column.width = column.width.max(widest);
     }
-    let mut out = line(&columns, |column| column.title.to_owned());
+    let mut out = line(&columns, |column| (column.title.to_owned(), Mood::Plain));
     out.push_str(&"-".repeat(rule));
     out.push('\n');
     for row in rows {
-        out.push_str(&line(&columns, |column| (column.cell)(row)));
+        let mood = |column: &Column| if coloured { (column.mood)(row) } else { Mood::Plain };
+        out.push_str(&line(&columns, |column| ((column.cell)(row), mood(column))));
     }
     out
 }
 
-fn line(columns: &[Column], cell: impl Fn(&Column) -> String) -> String {
-    let cells: Vec<String> =
-        columns.iter().map(|column| format!("{:<width$}", cell(column), width = column.width)).collect();
-    cells.join(" ") + "\n"
+/// Colours are put on when the widths are right.
+fn line(columns: &[Column], cell: impl Fn(&Column) -> (String, Mood)) -> String {
+    let padded = |column: &Column| {
+        let (text, mood) = cell(column);
+        mood.paint(&format!("{text:<width$}", width = column.width))
+    };
+    columns.iter().map(padded).collect::<Vec<_>>().join(" ") + "\n"
+}
+
+/// One pid a line, in the order in which they were asked for; `-` for what does not live, because 0 means a group to kill.
+pub fn pids(rows: &[Row]) -> String {
+    rows.iter().map(|row| or_dash(row.pid) + "\n").collect()
+}
+
+/// The daemon in numbers, one a line.
+pub fn info(info: &SelfPortrait) -> String {
+    let states: Vec<String> = info.states.iter().map(|(state, count)| format!("{count} {}", shown(state))).collect();
+    let processes =
+        if states.is_empty() { "0".to_owned() } else { format!("{} ({})", info.processes, states.join(", ")) };
+    let memory = info.rss_bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{:.1} MiB", bytes as f64 / 1048576.0));
+    let lines = [
+        ("version", shown(&info.version)),
+        ("pid", info.pid.to_string()),
+        ("uptime", clock(info.uptime)),
+        ("configuration", shown(&info.configuration)),
+        ("processes", processes),
+        ("memory", memory),
+        ("cpu", format!("{:.2} s", info.cpu_ms as f64 / 1000.0)),
+        ("connections", format!("{} ({} evicted)", info.connections, info.evicted_connections)),
+        ("dropped bytes", info.dropped_bytes.to_string()),
+        ("stale events", info.stale_events.to_string()),
+    ];
+    lines.into_iter().map(|(title, value)| format!("{title:<15}{value}\n")).collect()
+}
+
+/// Who is not well, or that all are.
+pub fn health(rows: &[Row], is_well: fn(&Row) -> bool) -> String {
+    let ill: Vec<&Row> = rows.iter().filter(|row| !is_well(row)).collect();
+    if ill.is_empty() {
+        let (noun, verb) = if rows.len() == 1 { ("process", "is") } else { ("processes", "are") };
+        return format!("{} {noun} {verb} well\n", rows.len());
+    }
+    let line = |row: &&Row| {
+        let failing = if row.healthy == Some(false) { ", its health check fails" } else { "" };
+        format!("{} is {}{failing}\n", shown(&row.name), shown(&row.state))
+    };
+    ill.iter().map(line).collect()
 }
 
 fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-fn health(healthy: bool) -> &'static str {
+fn verdict(healthy: bool) -> &'static str {
     if healthy { "OK" } else { "FAIL" }
 }
 
@@ -103,15 +157,20 @@ webapp               RUNNING    12345      1:23:45      OK
 worker:00            STOPPED    -          -            -         
 sick                 UNHEALTHY  7          0:59         FAIL      
 ";
-        assert_eq!(table(&rows), expected);
+        assert_eq!(table(&rows, false), expected);
+        let plain =
+            |text: &str| ["\x1b[31m", "\x1b[32m", "\x1b[0m"].iter().fold(text.to_owned(), |t, c| t.replace(c, ""));
+        let painted = table(&rows, true);
+        assert_eq!(plain(&painted), expected);
+        assert!(painted.contains("\x1b[32mRUNNING   \x1b[0m") && painted.contains("\x1b[31mFAIL      \x1b[0m"));
     }
 
     #[test]
     fn columns_come_and_widths_grow_as_needed() {
         let bare = "NAME                 STATE      PID       \n----------------------------------------\n";
-        assert_eq!(table(&[]), bare);
+        assert_eq!(table(&[], false), bare);
         let long = "a-name-of-thirty-characters:00";
-        let lines = table(&[row(long, "STOPPED", None, None, None)]);
+        let lines = table(&[row(long, "STOPPED", None, None, None)], false);
         let lines: Vec<&str> = lines.lines().collect();
         assert_eq!(lines[0], format!("NAME{} STATE      PID       ", " ".repeat(26)));
         assert_eq!(lines[1].len(), 50);
@@ -120,7 +179,7 @@ sick                 UNHEALTHY  7          0:59         FAIL
 
     #[test]
     fn a_name_cannot_steer_the_terminal() {
-        let text = table(&[row("a\x1b[31m\nRUNNING", "STOPPED", None, None, None)]);
+        let text = table(&[row("a\x1b[31m\nRUNNING", "STOPPED", None, None, None)], false);
         assert!(text.contains("a\\x1b[31m\\nRUNNING") && text.lines().count() == 3, "{text}");
         assert_eq!(message("one\n\ttwo\x07\n"), "one\n\ttwo\\x07\n");
     }

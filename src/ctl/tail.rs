@@ -4,8 +4,8 @@ use super::args::Reading;
 use super::{ExitCode, complaint, render};
 use crate::client::{Client, Feed};
 use crate::sys::connect;
-use crate::wire::Answer;
 use crate::wire::text::shown;
+use crate::wire::{Answer, told};
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::os::fd::AsFd;
 
@@ -22,6 +22,8 @@ struct Shown {
     feed: Option<Feed>,
     /// `None`: it is the only one, and raw.
     prefix: Option<String>,
+    /// One object for each piece.
+    json: bool,
     /// The begin of a line whose end has not come.
     line: Vec<u8>,
 }
@@ -48,13 +50,13 @@ struct Screen {
 impl Screen {
     fn new(reading: &Reading) -> Screen {
         let out = io::stdout().lock();
-        let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let (json, coloured) = (reading.style.json, reading.style.colour.applies(out.is_terminal()));
         let names: Vec<String> = reading.logs.iter().map(|(name, _)| shown(name)).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let several = names.len() > 1;
         let logs = names.into_iter().enumerate().map(|(number, name)| {
             let prefix = several.then(|| prefix(&name, width, number, coloured));
-            Shown { name, feed: None, prefix, line: Vec::new() }
+            Shown { name, feed: None, prefix, json, line: Vec::new() }
         });
         Screen { logs: logs.collect(), out, code: ExitCode::Done }
     }
@@ -101,6 +103,9 @@ impl Screen {
 
 impl Shown {
     fn print(&mut self, answer: &Answer, out: &mut impl Write) -> io::Result<()> {
+        if self.json {
+            return out.write_all(told::piece(&self.name, answer).as_bytes());
+        }
         if answer.missed > 0 {
             complain(&format!("{}: {} bytes were missed", self.name, answer.missed));
         }
@@ -164,7 +169,7 @@ mod tests {
     use super::*;
 
     fn log(prefix: Option<&str>) -> Shown {
-        Shown { name: "a".to_owned(), feed: None, prefix: prefix.map(str::to_owned), line: Vec::new() }
+        Shown { name: "a".to_owned(), feed: None, prefix: prefix.map(str::to_owned), json: false, line: Vec::new() }
     }
 
     fn piece(text: &str) -> Answer {

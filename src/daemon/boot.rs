@@ -13,6 +13,7 @@ use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
 use super::streams::Streams;
+use super::waits::Waits;
 use super::{Daemon, PIDFILE_PLACE, vet};
 use crate::engine::Engine;
 use crate::engine::message::Command;
@@ -93,7 +94,7 @@ fn run(options: &Options) -> i32 {
     }
     if options.nodaemon {
         return match bear(options, &config, inherited) {
-            Ok(mut daemon) => daemon.live(&config),
+            Ok(mut daemon) => daemon.live(config),
             Err(text) => refuse(&format!("supervice: {text}"), FAILED),
         };
     }
@@ -105,13 +106,13 @@ fn run(options: &Options) -> i32 {
             }
             code
         }
-        Ok(Side::Daemon(readiness)) => as_daemon(options, &config, inherited, readiness),
+        Ok(Side::Daemon(readiness)) => as_daemon(options, config, inherited, readiness),
         Err(error) => refuse(&format!("supervice: becoming a daemon failed: {error}"), FAILED),
     }
 }
 
-fn as_daemon(options: &Options, config: &Config, inherited: Inherited, readiness: Readiness) -> i32 {
-    match bear(options, config, inherited) {
+fn as_daemon(options: &Options, config: Config, inherited: Inherited, readiness: Readiness) -> i32 {
+    match bear(options, &config, inherited) {
         Ok(mut daemon) => match readiness.ready() {
             Ok(()) => daemon.live(config),
             Err(error) => {
@@ -178,6 +179,7 @@ fn assemble(
     let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
     let mut daemon = Daemon {
         now,
+        born: now,
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
         alarms: TimerQueue::default(),
@@ -190,6 +192,7 @@ fn assemble(
         orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
+        waits: Waits::default(),
         probes: Probes::new(),
         notices: Notices::new(),
         signals,
@@ -206,6 +209,8 @@ fn assemble(
         sweep_armed: false,
         linger: None,
         stale_events: 0,
+        marks: Vec::new(),
+        reply_buffer: Vec::new(),
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
     daemon.open_doors()?;
@@ -247,9 +252,12 @@ fn guard_ourselves(config: &Config) {
 
 impl Daemon {
     /// Starts the programs and turns until the end.
-    fn live(&mut self, config: &Config) -> i32 {
+    fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
-        let (plan, _) = self.roster.adopt(config, &mut self.engine);
+        let (plan, _) = self.roster.adopt(&config, &mut self.engine);
+        // What reading it took is much, and is not needed again until the next reload.
+        drop(config);
+        limits::give_back_memory();
         self.reconcile();
         self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));

@@ -216,6 +216,13 @@ impl Daemon {
         self.requeue(key);
     }
 
+    /// The same for a reply that is a frame already.
+    pub(super) fn send_frame(&mut self, key: Key, frame: &[u8]) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.answer(|out| out.extend_from_slice(frame));
+        self.requeue(key);
+    }
+
     pub(super) fn note_ticket(&mut self, key: Key, ticket: crate::engine::id::Ticket) {
         if let Some(peer) = self.connections.table.get_mut(key) {
             peer.conn.ticket = Some(ticket);
@@ -303,9 +310,9 @@ impl Daemon {
         self.reactor.deregister(peer.conn.stream_mut());
         // Fails when the peer is gone already, which is what is wanted.
         let _ = peer.conn.stream_mut().shutdown(Shutdown::Both);
-        if let Some(ticket) = peer.conn.ticket
-            && self.orders.desert(ticket)
-        {
+        let Some(ticket) = peer.conn.ticket else { return };
+        self.waits.forget(ticket);
+        if self.orders.desert(ticket) {
             self.feed(Input::Withdrawn { ticket });
         }
     }

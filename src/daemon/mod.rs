@@ -3,16 +3,19 @@
 //! Data flows one way: readiness, input, decision, effects. Deaths come before deadlines, so that a child that is
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
+mod about;
 pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod many;
 mod marker;
 mod memory;
 mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod patterns;
 mod perform;
 mod probes;
 mod readers;
@@ -26,14 +29,15 @@ mod spawner;
 pub mod state_file;
 mod streams;
 pub mod vet;
+mod waits;
 
 use crate::engine::Engine;
 use crate::engine::id::{InstanceId, Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
-use crate::reactor::Reactor;
 use crate::reactor::source::{Kind, SourceId};
+use crate::reactor::{Mark, Reactor};
 use crate::sys::clock;
 use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
@@ -50,6 +54,7 @@ use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use streams::Streams;
+use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
@@ -90,11 +95,14 @@ pub(crate) enum Alarm {
     ProbeFlood,
     /// What health scripts left behind.
     ProbeLinger,
+    /// Clients that wait for something, but not for ever.
+    Waits,
 }
 
 /// The running daemon.
 pub struct Daemon {
     now: Instant,
+    born: Instant,
     reactor: Reactor,
     engine: Engine,
     alarms: TimerQueue<Alarm>,
@@ -108,6 +116,7 @@ pub struct Daemon {
     streams: Streams,
     connections: Connections,
     orders: Orders,
+    waits: Waits,
     probes: Probes,
     notices: Notices,
     signals: Signals,
@@ -126,6 +135,10 @@ pub struct Daemon {
     /// When the groups that outlive their leaders are asked next, and how long that wait is.
     linger: Option<(Instant, Duration)>,
     stale_events: u64,
+    /// What the kernel said in this turn.
+    marks: Vec<Option<Mark>>,
+    /// Where status replies are written before they go to their connection.
+    reply_buffer: Vec<u8>,
 }
 
 impl Daemon {
@@ -197,7 +210,9 @@ impl Daemon {
 
     /// Only notes who is ready; nothing is handled here.
     fn mark(&mut self) {
-        for mark in self.reactor.marks().collect::<Vec<_>>() {
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.extend(self.reactor.marks());
+        for mark in marks.drain(..) {
             let found = mark.is_some_and(|mark| match mark.id.kind {
                 Kind::Signals => self.take_signals(),
                 Kind::Listener => self.connections.mark_listener(&mut self.reactor.ready),
@@ -213,6 +228,7 @@ impl Daemon {
             });
             self.stale_events += u64::from(!found);
         }
+        self.marks = marks;
     }
 
     /// Empties the watch, so that its next event is heard, and looks.
@@ -255,6 +271,7 @@ impl Daemon {
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
+                Alarm::Waits => self.waits_due(),
             }
         }
         debug_assert!({
@@ -278,7 +295,8 @@ impl Daemon {
             | Alarm::Orphans
             | Alarm::ProbeRetry
             | Alarm::ProbeFlood
-            | Alarm::ProbeLinger => true,
+            | Alarm::ProbeLinger
+            | Alarm::Waits => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);
@@ -290,7 +308,9 @@ impl Daemon {
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
-                Arrival::Terminate(name) => self.shut_down(name),
+                Arrival::Terminate(signal) => {
+                    self.close_down(&format!("Received {}", report::signal_name(signal)), None);
+                }
                 Arrival::Hangup => self.reload(None),
                 Arrival::User1 => {
                     self.rebind();

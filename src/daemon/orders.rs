@@ -1,5 +1,6 @@
 //! Orders under way: which ticket belongs to whom, and the words of the answer.
 
+use super::many::Many;
 use super::report;
 use super::roster::{Changes, Roster};
 use crate::engine::id::{Key, Ticket};
@@ -10,19 +11,23 @@ use std::collections::HashMap;
 
 /// What was ordered, by the name it was ordered under.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub(super) enum Order {
     /// `start NAME`.
     Start(String),
     /// `stop NAME`.
     Stop(String),
     /// `restart NAME`.
     Restart(String),
+    /// One of these of several.
+    Many(Many),
     /// `startgroup GROUP`.
     StartGroup(String),
     /// `stopgroup GROUP`.
     StopGroup(String),
     /// `reload` or SIGHUP, with what it changed.
     Reload(Changes),
+    /// `wait`, which the daemon answers itself.
+    Wait,
     /// The first start of everything.
     Boot,
     /// The end of everything.
@@ -40,7 +45,7 @@ pub struct Asker {
 
 /// One order under way.
 #[derive(Debug)]
-pub struct Pending {
+pub(super) struct Pending {
     /// What was ordered.
     pub order: Order,
     /// `None`: a signal or the daemon itself.
@@ -56,7 +61,7 @@ pub struct Orders {
 
 impl Orders {
     /// Makes a ticket for an order.
-    pub fn open(&mut self, order: Order, asker: Option<Asker>) -> Ticket {
+    pub(super) fn open(&mut self, order: Order, asker: Option<Asker>) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);
         self.pending.insert(ticket, Pending { order, asker });
@@ -64,7 +69,7 @@ impl Orders {
     }
 
     /// What was ordered is known better by now.
-    pub fn reword(&mut self, ticket: Ticket, order: Order) {
+    pub(super) fn reword(&mut self, ticket: Ticket, order: Order) {
         if let Some(pending) = self.pending.get_mut(&ticket) {
             pending.order = order;
         }
@@ -76,7 +81,7 @@ impl Orders {
     }
 
     /// Takes the order that was answered.
-    pub fn close(&mut self, ticket: Ticket) -> Option<Pending> {
+    pub(super) fn close(&mut self, ticket: Ticket) -> Option<Pending> {
         self.pending.remove(&ticket)
     }
 
@@ -94,7 +99,10 @@ impl Orders {
 }
 
 /// The answer to an order, as the protocol words it.
-pub fn reply(order: &Order, outcome: &Outcome, roster: &Roster) -> Reply {
+pub(super) fn reply(order: &Order, outcome: &Outcome, roster: &Roster) -> Reply {
+    if let Order::Many(many) = order {
+        return many.reply(outcome, roster);
+    }
     match outcome {
         Outcome::Superseded => Reply::error(ErrorCode::Superseded, superseded(order), None),
         Outcome::ShuttingDown => Reply::error(ErrorCode::ShuttingDown, "The daemon is shutting down", None),
@@ -115,8 +123,8 @@ fn done(order: &Order) -> Reply {
             let Changes { added, removed, changed } = changes.clone();
             Reply::reload(added, removed, changed)
         }
-        Order::Boot => Reply::ok("Started"),
-        Order::Shutdown => Reply::ok("Stopped"),
+        Order::Boot | Order::Many(_) | Order::Wait => Reply::ok("Started"),
+        Order::Shutdown => Reply::ok("Shut down"),
     }
 }
 
@@ -135,7 +143,7 @@ fn superseded(order: &Order) -> String {
         Order::StartGroup(name) => ("startgroup", name.as_str()),
         Order::StopGroup(name) => ("stopgroup", name.as_str()),
         Order::Reload(_) => ("reload", ""),
-        Order::Boot | Order::Shutdown => ("order", ""),
+        Order::Many(_) | Order::Wait | Order::Boot | Order::Shutdown => ("order", ""),
     };
     format!("{verb} {name}: a later request overtook this one")
 }
@@ -154,7 +162,7 @@ fn failed(order: &Order, failures: &[Failure], roster: &Roster) -> Reply {
         Order::StopGroup(name) => {
             Reply::error(code, format!("Stopped group {name}, but failed for: {}", names()), reasons(failures, roster))
         }
-        Order::Reload(_) | Order::Boot | Order::Shutdown => {
+        Order::Reload(_) | Order::Many(_) | Order::Wait | Order::Boot | Order::Shutdown => {
             Reply::error(code, format!("Reload took effect, but these did not stop: {}", names()), None)
         }
     }

@@ -7,6 +7,7 @@ use crate::engine::time::Instant;
 use crate::spec::{Config, GroupSpec, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 /// What is known of one instance outside the engine.
@@ -24,10 +25,28 @@ pub struct Entry {
     pub leaving: bool,
 }
 
+/// Mixes the two numbers of an id. They are our own, so nobody chooses them to collide, and a status asks for each.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0.rotate_left(32) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
 /// Who is who.
 #[derive(Debug, Default)]
 pub struct Roster {
-    entries: HashMap<InstanceId, Entry>,
+    entries: HashMap<InstanceId, Entry, BuildHasherDefault<IdHasher>>,
     by_name: HashMap<String, InstanceId>,
     order: Vec<InstanceId>,
     groups: BTreeMap<String, Vec<InstanceId>>,

@@ -8,8 +8,10 @@ use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Input, State};
 use crate::engine::time::Duration;
-use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
-use crate::wire::request::{self, Envelope, Id, Request, StatusQuery};
+use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, encode_status};
+use crate::wire::request::{self, Envelope, Id, Request, StatusQuery, Verb};
+use crate::wire::text;
+use std::borrow::Cow;
 
 impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
@@ -31,6 +33,7 @@ impl Daemon {
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),
             Request::Stop { name } => self.order_one(conn, id, name, Verb::Stop),
             Request::Restart { name, force } => self.order_one(conn, id, name, Verb::Restart { force }),
+            Request::Many { verb, names } => self.order_many(conn, id, verb, &names),
             Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
             Request::Reload => self.reload(Some(Asker { conn, id })),
@@ -38,6 +41,12 @@ impl Daemon {
             Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
             Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
             Request::Tail { name, stream, query } => self.tail(conn, id, &name, stream, query),
+            Request::Wait { conditions, timeout_ms } => {
+                self.wait_for(conn, id, &conditions, timeout_ms.map(Duration::from_millis));
+            }
+            Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
+            Request::Info => self.info(conn, id.as_ref()),
+            Request::Shutdown => self.shut_down_asked(conn, id),
             Request::MainTail(query) => self.main_tail(conn, id, query),
         }
     }
@@ -83,29 +92,35 @@ impl Daemon {
     fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
         let offset = query.offset;
         let limit = query.limit.unwrap_or(usize::MAX);
-        let rows: Option<Vec<ProcessRow>> = match &query.names {
+        let found = match &query.names {
+            None => None,
             Some(names) => {
-                let known = names.iter().skip(offset).take(limit).map(|name| self.roster.by_name(name));
-                known.map(|found| found.and_then(|instance| self.row(instance, query.verbose))).collect()
-            }
-            None => {
-                let page = self.roster.in_order().iter().skip(offset).take(limit);
-                Some(page.filter_map(|&instance| self.row(instance, query.verbose)).collect())
+                let Some(found) = self.meant(conn, id, names) else { return };
+                if !found.unknown.is_empty() {
+                    let unknown: Vec<String> = found.unknown.iter().map(|name| text::echoed(name)).collect();
+                    let reason = format!("nobody is called {}", unknown.join(", "));
+                    let reply = Reply::error(ErrorCode::NotFound, "Process not found", Some(reason));
+                    return self.answer_conn(conn, &reply, id);
+                }
+                Some(found.members)
             }
         };
-        let reply = match rows {
-            Some(rows) => Reply::status(rows),
-            None => Reply::error(ErrorCode::NotFound, "Process not found", None),
-        };
-        self.answer_conn(conn, &reply, id);
+        // Written while the rows are read, so that nothing is kept of them; the buffer is used again.
+        let mut frame = std::mem::take(&mut self.reply_buffer);
+        frame.clear();
+        let meant = found.as_deref().unwrap_or_else(|| self.roster.in_order());
+        let page = meant.iter().skip(offset).take(limit);
+        encode_status(page.filter_map(|&instance| self.row(instance, query.verbose)), id, &mut frame);
+        self.send_frame(conn, &frame);
+        self.reply_buffer = frame;
     }
 
-    fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow> {
+    fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow<'_>> {
         let (entry, instance) = (self.roster.entry(id)?, self.engine.instance(id)?);
         let run = instance.run().filter(|run| run.pid.is_some());
         let detail = self.detail(id, entry, verbose);
         Some(ProcessRow {
-            name: entry.spec.name.clone(),
+            name: entry.spec.name.as_str().into(),
             state: instance.state().name(),
             pid: run.and_then(|run| run.pid),
             uptime: run.map(|run| self.now.since(run.since).as_secs()),
@@ -115,7 +130,7 @@ impl Daemon {
     }
 
     /// The keys beyond Python's, where they have something to say: why it is down, when it is tried again.
-    fn detail(&self, id: InstanceId, entry: &Entry, verbose: bool) -> RowDetail {
+    fn detail<'a>(&'a self, id: InstanceId, entry: &'a Entry, verbose: bool) -> RowDetail<'a> {
         let mut detail = RowDetail::default();
         let Some(instance) = self.engine.instance(id) else { return detail };
         let troubled = matches!(instance.state(), State::Backoff | State::Fatal | State::Exited);
@@ -133,10 +148,10 @@ impl Daemon {
         if let Some(dropped) = self.streams.dropped(id).filter(|&bytes| bytes > 0) {
             detail.dropped_bytes = Some(dropped);
         }
-        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(str::to_owned);
+        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(Cow::from);
         if verbose {
-            detail.group = Some(entry.spec.group.clone());
-            detail.program = Some(entry.spec.program.clone());
+            detail.group = Some(entry.spec.group.as_str().into());
+            detail.program = Some(entry.spec.program.as_str().into());
             detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
         }
         detail
@@ -160,11 +175,4 @@ impl Daemon {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verb {
-    Start,
-    Stop,
-    Restart { force: bool },
 }

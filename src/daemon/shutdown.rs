@@ -1,33 +1,14 @@
 //! The order of death: all programs, then what they wrote, then the answers, then the socket, and the lock last.
 
-use super::orders::Order;
-use super::{Daemon, report};
+use super::Daemon;
 use crate::engine::id::InstanceId;
-use crate::engine::message::{Command, Signal};
 use crate::engine::time::Duration;
 use crate::sys::clock;
-use crate::wire::reply::ErrorCode;
 
 /// How long clients get to take the answers they are owed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// SIGTERM or SIGINT: stop everything; the second one kills at once.
-    pub(super) fn shut_down(&mut self, signal: Signal) {
-        let signal = report::signal_name(signal);
-        if self.closing {
-            log::warn!("Received {signal} again: killing what is left");
-        } else {
-            log::info!("Received {signal}: shutting down");
-        }
-        self.closing = true;
-        let timeout = self.settings.spec().shutdown_timeout;
-        self.order(None, Order::Shutdown, Command::Shutdown { timeout });
-        for ticket in std::mem::take(&mut self.reloads) {
-            self.give_up(ticket, ErrorCode::ShuttingDown, "The daemon is shutting down");
-        }
-    }
-
     /// Everything is down, or cannot be killed: the rest of the daemon's own life.
     pub(super) fn end(&mut self, survivors: &[InstanceId]) -> i32 {
         for &id in survivors {
@@ -35,6 +16,7 @@ impl Daemon {
         }
         self.streams.drain(self.now);
         self.tell_losses();
+        self.refuse_waits();
         self.say_farewell();
         self.close_doors();
         self.close_all();

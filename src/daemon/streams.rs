@@ -145,6 +145,11 @@ impl Streams {
         self.dropped.get(&id).copied()
     }
 
+    /// Bytes of all that found no place in a log.
+    pub(super) fn dropped_in_all(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
     /// Opens what a start needs; all of it or nothing.
     pub(super) fn open(&mut self, spec: &InstanceSpec, user: Option<&User>, now: Instant) -> Result<Opened, OpenError> {
         let owner = owner_of(user);

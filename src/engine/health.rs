@@ -213,6 +213,8 @@ impl Health {
         };
         match self.probing {
             Probing::InFlight { .. } => {}
+            // Its pace before RUNNING depends on no setting.
+            Probing::Waiting { .. } if self.verdict == Verdict::Awaited => {}
             Probing::Off => self.wait_first(policy, run, out),
             Probing::Waiting { .. } if self.asked == 0 => self.wait_first(policy, run, out),
             Probing::Waiting { .. } => self.wait_next(policy, run, out),

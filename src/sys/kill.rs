@@ -67,15 +67,21 @@ pub fn signal_group(pgid: Pid, pidfd: Option<&OwnedFd>, signal: Signal) -> Resul
 /// At most so many dead members are reaped at one time.
 const REAPED_AT_ONCE: usize = 1024;
 
-/// Whether the process group of a *reaped* leader still has members. Dead members that fell to us are reaped first, or
-/// each would count as one.
+/// Whether the process group of a *reaped* leader still has members. Dead members that fell to us are reaped, or each would
+/// count as one.
 pub fn group_state(pgid: Pid, pidfd: Option<&OwnedFd>) -> Result<GroupState, KillError> {
-    vet_group(pgid)?;
-    for _ in 0..REAPED_AT_ONCE {
-        if !reap_member(pgid)? {
-            break;
-        }
+    // First the question that costs the same with any number of children: mostly there is nobody, and nobody to reap.
+    if members(pgid, pidfd)? == GroupState::Empty {
+        return Ok(GroupState::Empty);
     }
+    let mut reaped = 0;
+    while reaped < REAPED_AT_ONCE && reap_member(pgid)? {
+        reaped += 1;
+    }
+    if reaped == 0 { Ok(GroupState::Members) } else { members(pgid, pidfd) }
+}
+
+fn members(pgid: Pid, pidfd: Option<&OwnedFd>) -> Result<GroupState, KillError> {
     match to_group(pgid, pidfd, 0) {
         Ok(()) => Ok(GroupState::Members),
         Err(KillError::Gone) => Ok(GroupState::Empty),

@@ -119,6 +119,15 @@ fn umask_from_proc() -> Option<u32> {
     u32::from_str_radix(line.trim(), 8).ok()
 }
 
+/// Gives memory that is free, and that the allocator keeps for later, back to the kernel.
+pub fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes a number, and touches only what is free.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,5 +28,6 @@ pub mod socket;
 pub mod spawn;
 pub mod standard;
 pub mod trusted_folder;
+pub mod usage;
 pub mod user;
 pub mod watch;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// What is not needed here.
 #[derive(Debug, Default)]
-pub struct Spyglass;
+pub struct Spyglass {}
 
 /// A pipe whose bytes could be moved; there is none.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
 
 use super::base64;
+use super::info::SelfPortrait;
 use serde::Deserialize;
 
 /// A reply: what is not in it is empty, what is not known is ignored.
@@ -23,6 +24,10 @@ pub struct Answer {
     pub removed: Vec<String>,
     /// Other by a reload.
     pub changed: Vec<String>,
+    /// What became of each, where several were meant.
+    pub results: Vec<Verdict>,
+    /// The daemon in numbers.
+    pub info: Option<SelfPortrait>,
     /// `stdout`, `stderr` or `log`: what a piece of a log is of.
     pub stream: Option<String>,
     /// How `data` is to be read.
@@ -49,6 +54,22 @@ pub struct Row {
     pub uptime: Option<u64>,
     /// `None`: not checked, or no verdict yet.
     pub healthy: Option<bool>,
+}
+
+/// What became of one of several.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Verdict {
+    /// Whom it is about.
+    pub name: String,
+    /// `ok` or `error`.
+    pub status: String,
+    /// For people.
+    pub message: Option<String>,
+    /// For programs.
+    pub code: Option<String>,
+    /// What went wrong underneath.
+    pub reason: Option<String>,
 }
 
 impl Answer {
@@ -80,6 +101,12 @@ impl Answer {
     /// It was done.
     pub fn is_ok(&self) -> bool {
         self.status == "ok"
+    }
+
+    /// Nobody bears that name.
+    pub fn is_not_found(&self) -> bool {
+        // Python's daemon has no code for it.
+        self.code.as_deref() == Some("NOT_FOUND") || self.message.as_deref() == Some("Process not found")
     }
 
     /// The reply would have been longer than a frame: ask for less at a time.

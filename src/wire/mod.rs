@@ -6,15 +6,22 @@
 pub mod answer;
 pub mod base64;
 pub mod chunk;
+pub mod condition;
 pub mod frame;
+pub mod info;
 mod json;
 pub mod notice;
 pub mod reply;
 pub mod request;
+mod spoken;
 pub mod text;
+pub mod told;
+mod verb;
 
-pub use answer::{Answer, Row};
+pub use answer::{Answer, Row, Verdict};
 pub use chunk::Chunk;
+pub use condition::{Condition, Goal};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
-pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
-pub use request::{Envelope, Id, Rejection, Request, StatusQuery, Stream, TailQuery, decode};
+pub use info::SelfPortrait;
+pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told, encode_status};
+pub use request::{Envelope, Id, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode};

@@ -4,10 +4,12 @@
 //! everything else is said in further keys. A reply is never longer than a frame.
 
 use super::frame::{self, MAX_FRAME};
+use super::info::SelfPortrait;
 use super::request::Id;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 
 /// Messages in a reply that would be too long are cut to this; six times as much if every byte needs an escape.
@@ -30,6 +32,10 @@ pub enum ErrorCode {
     NotFound,
     /// It was tried and did not succeed.
     Failed,
+    /// What is waited for cannot come to be any more.
+    Impossible,
+    /// What is waited for did not come in time.
+    TimedOut,
     /// A later request overtook it.
     Superseded,
     /// The daemon is going.
@@ -42,7 +48,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code there is.
-    pub const ALL: [ErrorCode; 11] = [
+    pub const ALL: [ErrorCode; 13] = [
         ErrorCode::EmptyRequest,
         ErrorCode::InvalidJson,
         ErrorCode::InvalidRequest,
@@ -50,6 +56,8 @@ impl ErrorCode {
         ErrorCode::MessageTooLarge,
         ErrorCode::NotFound,
         ErrorCode::Failed,
+        ErrorCode::Impossible,
+        ErrorCode::TimedOut,
         ErrorCode::Superseded,
         ErrorCode::ShuttingDown,
         ErrorCode::Denied,
@@ -66,6 +74,8 @@ impl ErrorCode {
             ErrorCode::MessageTooLarge => "MESSAGE_TOO_LARGE",
             ErrorCode::NotFound => "NOT_FOUND",
             ErrorCode::Failed => "FAILED",
+            ErrorCode::Impossible => "IMPOSSIBLE",
+            ErrorCode::TimedOut => "TIMED_OUT",
             ErrorCode::Superseded => "SUPERSEDED",
             ErrorCode::ShuttingDown => "SHUTTING_DOWN",
             ErrorCode::Denied => "DENIED",
@@ -76,9 +86,9 @@ impl ErrorCode {
 
 /// One process in a status reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProcessRow {
+pub struct ProcessRow<'a> {
     /// The name of the instance.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// One of the eight words.
     pub state: &'static str,
     /// `None`: dead.
@@ -91,18 +101,18 @@ pub struct ProcessRow {
     pub healthy: Option<bool>,
     /// Said only where there is something to say, or on request.
     #[serde(flatten)]
-    pub detail: RowDetail,
+    pub detail: RowDetail<'a>,
 }
 
 /// What a row says beyond what Python's clients read; keys that are `None` are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct RowDetail {
+pub struct RowDetail<'a> {
     /// The group it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Cow<'a, str>>,
     /// The program it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
+    pub program: Option<Cow<'a, str>>,
     /// The last exit or exec error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -123,7 +133,7 @@ pub struct RowDetail {
     pub dropped_bytes: Option<u64>,
     /// What it says it is doing, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status_text: Option<String>,
+    pub status_text: Option<Cow<'a, str>>,
     /// Its health checks, where it has any; on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthDetail>,
@@ -174,12 +184,62 @@ pub enum Reply {
         changed: Vec<String>,
     },
     /// The state of things.
-    Status(Vec<ProcessRow>),
+    Status(Vec<ProcessRow<'static>>),
+    /// The daemon in numbers.
+    Info(Box<SelfPortrait>),
+    /// What became of an order to several.
+    Results {
+        /// `None`: all is as ordered.
+        code: Option<ErrorCode>,
+        /// For people.
+        message: String,
+        /// Each of them.
+        results: Vec<Told>,
+    },
+}
+
+/// What became of one of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    name: String,
+    status: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Told {
+    /// It was done.
+    pub fn ok(name: impl Into<String>, message: impl Into<String>) -> Told {
+        Told { name: name.into(), status: "ok", message: message.into(), code: None, reason: None }
+    }
+
+    /// It was not.
+    pub fn error(name: impl Into<String>, code: ErrorCode, message: impl Into<String>, reason: Option<String>) -> Told {
+        Told { name: name.into(), status: "error", message: message.into(), code: Some(code.name()), reason }
+    }
+
+    /// Whether it was done.
+    pub fn is_ok(&self) -> bool {
+        self.code.is_none()
+    }
+
+    /// Whether nobody bears the name.
+    pub fn is_unknown(&self) -> bool {
+        self.code == Some(ErrorCode::NotFound.name())
+    }
+
+    /// Whom it is about.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The keys in the order in which they are written.
-#[derive(Serialize, Default)]
-struct Written<'a> {
+#[derive(Serialize)]
+struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Cow<'a, str>>,
@@ -188,7 +248,7 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    processes: Option<&'a [ProcessRow]>,
+    processes: Option<Rows>,
     #[serde(skip_serializing_if = "Option::is_none")]
     added: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,7 +256,47 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<&'a [Told]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a SelfPortrait>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
+}
+
+impl<Rows: Serialize> Default for Written<'_, Rows> {
+    fn default() -> Self {
+        Written {
+            status: "",
+            message: None,
+            code: None,
+            reason: None,
+            processes: None,
+            added: None,
+            removed: None,
+            changed: None,
+            results: None,
+            info: None,
+            id: None,
+        }
+    }
+}
+
+/// Rows that are written as they are made, once.
+struct Passing<I>(Cell<Option<I>>);
+
+impl<'a, I: Iterator<Item = ProcessRow<'a>>> Serialize for Passing<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.take().into_iter().flatten())
+    }
+}
+
+/// Appends a status as one frame without keeping its rows, or the word that it would be too long for one.
+pub fn encode_status<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: &mut Vec<u8>) {
+    let rows = Passing(Cell::new(Some(rows)));
+    let written = Written { status: "ok", processes: Some(rows), id: id.map(Id::raw), ..Written::default() };
+    if framed(&written, out).is_err() {
+        Reply::status(Vec::new()).shortened().encode_bounded(id, out);
+    }
 }
 
 impl Reply {
@@ -216,7 +316,7 @@ impl Reply {
     }
 
     /// The state of things.
-    pub fn status(rows: Vec<ProcessRow>) -> Reply {
+    pub fn status(rows: Vec<ProcessRow<'static>>) -> Reply {
         Reply::Status(rows)
     }
 
@@ -254,6 +354,15 @@ impl Reply {
                 ..Written::default()
             },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
+            Reply::Info(info) => Written { status: "ok", info: Some(info), id, ..Written::default() },
+            Reply::Results { code, message, results } => Written {
+                status: if code.is_none() { "ok" } else { "error" },
+                message: Some(message.into()),
+                code: code.map(ErrorCode::name),
+                results: Some(results),
+                id,
+                ..Written::default()
+            },
         }
     }
 
@@ -262,6 +371,9 @@ impl Reply {
         match self {
             Reply::Ok { message } => Reply::ok(cut(message)),
             Reply::Error { code, message, reason } => Reply::error(*code, cut(message), reason.as_deref().map(cut)),
+            Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
+            Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
+            Reply::Info(_) => too_large("Reply above 1 MiB"),
             Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")
@@ -326,9 +438,9 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn row(name: &str) -> ProcessRow {
+    fn row(name: &str) -> ProcessRow<'static> {
         let detail = RowDetail::default();
-        ProcessRow { name: name.to_owned(), state: "STOPPED", pid: None, uptime: None, healthy: None, detail }
+        ProcessRow { name: name.to_owned().into(), state: "STOPPED", pid: None, uptime: None, healthy: None, detail }
     }
 
     /// The one frame of a reply, as its client reads it.
@@ -413,6 +525,17 @@ mod tests {
         assert!(answer.is_too_large());
         let message = answer.message.unwrap();
         assert!(["\"names\"", "\"offset\"", "\"limit\""].iter().all(|field| message.contains(field)), "{message}");
+    }
+
+    #[test]
+    fn rows_written_in_passing_are_those_of_a_whole_reply() {
+        for count in [0, 1, 3, 200_000] {
+            let rows: Vec<_> = (0..count).map(|index| row(&format!("p{index}"))).collect();
+            let (mut passing, mut whole) = (Vec::new(), Vec::new());
+            encode_status(rows.iter().cloned(), None, &mut passing);
+            Reply::status(rows).encode_bounded(None, &mut whole);
+            assert_eq!(passing, whole, "{count}");
+        }
     }
 
     #[test]

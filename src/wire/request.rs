@@ -2,18 +2,35 @@
 //!
 //! Wrong text is refused, not interpreted; a name that nobody bears is no error here, the daemon knows its names.
 
+use super::condition::Condition;
 use super::json::{self, Fields, JsonError};
 use super::reply::{ErrorCode, Reply};
 use super::text;
-use serde::Serialize;
+pub use super::verb::{SignalOrder, Verb};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// The longest id, as JSON text, that is carried back.
 const MAX_ID: usize = 200;
 
-const FIELDS: &[&str] =
-    &["id", "command", "name", "force", "names", "offset", "limit", "verbose", "stream", "bytes", "lines", "follow"];
+const FIELDS: &[&str] = &[
+    "conditions",
+    "timeout_ms",
+    "signal",
+    "leader",
+    "id",
+    "command",
+    "name",
+    "force",
+    "names",
+    "offset",
+    "limit",
+    "verbose",
+    "stream",
+    "bytes",
+    "lines",
+    "follow",
+];
 
 /// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
 #[derive(Debug, Clone)]
@@ -69,6 +86,13 @@ pub enum Request {
         /// With SIGKILL.
         force: bool,
     },
+    /// The same of several, by names and patterns.
+    Many {
+        /// What to do.
+        verb: Verb,
+        /// Names, globs, `group:NAME` or `all`.
+        names: Vec<String>,
+    },
     /// Start all of a group.
     StartGroup {
         /// Which.
@@ -104,6 +128,19 @@ pub enum Request {
     },
     /// Show the end of the daemon's own log.
     MainTail(TailQuery),
+    /// Answer when all of these hold.
+    Wait {
+        /// What is waited for.
+        conditions: Vec<Condition>,
+        /// `None`: for as long as it takes.
+        timeout_ms: Option<u64>,
+    },
+    /// Send a signal.
+    Signal(SignalOrder),
+    /// What is there to say about the daemon itself?
+    Info,
+    /// Stop everything, and the daemon.
+    Shutdown,
 }
 
 /// One of the two streams of a process.
@@ -230,17 +267,28 @@ impl Found<'_> {
         self.value("name", "a string").map(Option::unwrap_or_default)
     }
 
+    fn names(&self) -> Result<Option<Vec<String>>, Refusal> {
+        self.value("names", "a list of strings")
+    }
+
+    fn order(&self, verb: Verb) -> Result<Request, Refusal> {
+        match self.names()? {
+            Some(names) => Ok(Request::Many { verb, names }),
+            None => Ok(verb.of_one(self.name()?)),
+        }
+    }
+
     fn request(&self) -> Result<Request, Refusal> {
         let unknown = |what: &str| (ErrorCode::UnknownCommand, format!("Unknown command: {what}"));
         let raw = self.raw("command").ok_or_else(|| unknown("(none is given)"))?;
         let command: String = serde_json::from_str(raw).map_err(|_| unknown("(it must be a string)"))?;
         Ok(match command.as_str() {
             "status" => Request::Status(self.query()?),
-            "start" => Request::Start { name: self.name()? },
-            "stop" => Request::Stop { name: self.name()? },
+            "start" => self.order(Verb::Start)?,
+            "stop" => self.order(Verb::Stop)?,
             "restart" => {
                 let force = self.value("force", "true or false")?.unwrap_or_default();
-                Request::Restart { name: self.name()?, force }
+                self.order(Verb::Restart { force })?
             }
             "startgroup" => Request::StartGroup { name: self.name()? },
             "stopgroup" => Request::StopGroup { name: self.name()? },
@@ -250,8 +298,30 @@ impl Found<'_> {
             "clearlog" => Request::ClearLog { name: self.name()? },
             "tail" => Request::Tail { name: self.name()?, stream: self.stream()?, query: self.tail_query()? },
             "maintail" => Request::MainTail(self.tail_query()?),
+            "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
+            "signal" => Request::Signal(self.signal_order()?),
+            "info" => Request::Info,
+            "shutdown" => Request::Shutdown,
             other => return Err(unknown(&text::echoed(other))),
         })
+    }
+
+    fn conditions(&self) -> Result<Vec<Condition>, Refusal> {
+        let texts: Vec<String> = self.value("conditions", "a list of strings")?.unwrap_or_default();
+        let wrong = |why: String| (ErrorCode::InvalidRequest, format!("\"conditions\": {}", text::echoed(&why)));
+        if texts.is_empty() {
+            return Err(wrong("there is none".to_owned()));
+        }
+        texts.iter().map(|text| Condition::from_text(text).map_err(wrong)).collect()
+    }
+
+    fn signal_order(&self) -> Result<SignalOrder, Refusal> {
+        let names = match self.names()? {
+            Some(names) => names,
+            None => vec![self.name()?],
+        };
+        let signal = self.value("signal", "a string")?.unwrap_or_default();
+        Ok(SignalOrder { signal, names, leader: self.value("leader", "true or false")?.unwrap_or_default() })
     }
 
     fn count(&self, field: &str) -> Result<Option<u64>, Refusal> {
@@ -277,7 +347,7 @@ impl Found<'_> {
     fn query(&self) -> Result<StatusQuery, Refusal> {
         let count = |field| self.count(field).map(|n| n.map(saturate));
         Ok(StatusQuery {
-            names: self.value("names", "a list of strings")?,
+            names: self.names()?,
             offset: count("offset")?.unwrap_or_default(),
             limit: count("limit")?,
             verbose: self.value("verbose", "true or false")?.unwrap_or_default(),
@@ -287,86 +357,6 @@ impl Found<'_> {
 
 fn saturate(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-/// A request as Python's client words it: further keys only where they say something.
-#[derive(Serialize, Default)]
-struct Spoken<'a> {
-    command: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    force: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    names: Option<&'a [String]>,
-    #[serde(skip_serializing_if = "is_default")]
-    offset: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<usize>,
-    #[serde(skip_serializing_if = "is_default")]
-    verbose: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lines: Option<u64>,
-    #[serde(skip_serializing_if = "is_default")]
-    follow: bool,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-impl Request {
-    /// The word for it on the wire.
-    pub const fn command(&self) -> &'static str {
-        match self {
-            Request::Status(_) => "status",
-            Request::Start { .. } => "start",
-            Request::Stop { .. } => "stop",
-            Request::Restart { .. } => "restart",
-            Request::StartGroup { .. } => "startgroup",
-            Request::StopGroup { .. } => "stopgroup",
-            Request::Reload => "reload",
-            Request::Reopen => "reopen",
-            Request::Rotate { .. } => "rotate",
-            Request::ClearLog { .. } => "clearlog",
-            Request::Tail { .. } => "tail",
-            Request::MainTail(_) => "maintail",
-        }
-    }
-
-    /// The body of its frame.
-    pub fn encode(&self) -> Vec<u8> {
-        let plain = Spoken { command: self.command(), ..Spoken::default() };
-        let spoken = match self {
-            Request::Status(query) => Spoken {
-                names: query.names.as_deref(),
-                offset: query.offset,
-                limit: query.limit,
-                verbose: query.verbose,
-                ..plain
-            },
-            Request::Restart { name, force } => Spoken { name: Some(name), force: Some(*force), ..plain },
-            Request::Start { name }
-            | Request::Stop { name }
-            | Request::StartGroup { name }
-            | Request::StopGroup { name }
-            | Request::Rotate { name }
-            | Request::ClearLog { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen => plain,
-            Request::Tail { name, stream, query } => {
-                let TailQuery { bytes, lines, follow } = *query;
-                Spoken { name: Some(name), stream: Some(stream.name()), bytes, lines, follow, ..plain }
-            }
-            Request::MainTail(TailQuery { bytes, lines, follow }) => {
-                Spoken { bytes: *bytes, lines: *lines, follow: *follow, ..plain }
-            }
-        };
-        serde_json::to_vec(&spoken).expect("strings, numbers and booleans always serialise into memory")
-    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,11 @@ pub fn echoed(text: &str) -> String {
     out
 }
 
+/// Whether a sign shows itself and does nothing else.
+pub(super) fn is_plain(c: char) -> bool {
+    !c.is_control() && !steers(c)
+}
+
 fn push_shown(c: char, out: &mut String) {
     match c {
         '\n' => out.push_str("\\n"),

@@ -70,7 +70,7 @@ fn row_44_bodies_that_are_refused() {
         assert_eq!(code(&d, body), "INVALID_REQUEST", "{}", String::from_utf8_lossy(body));
     }
     for body in
-        [&b"{}"[..], b"{\"command\":\"shutdown\"}", b"{\"command\":[]}", b"{\"command\":null}", b"{\"command\":\"\"}"]
+        [&b"{}"[..], b"{\"command\":\"explode\"}", b"{\"command\":[]}", b"{\"command\":null}", b"{\"command\":\"\"}"]
     {
         assert_eq!(code(&d, body), "UNKNOWN_COMMAND", "{}", String::from_utf8_lossy(body));
     }

@@ -103,8 +103,7 @@ impl Book {
                 life.hush(desk);
                 self.come_up(desk);
             }
-            (Some(_), Asking::Wait { .. }) => life.wait(Duration::from_secs(1), desk.now),
-            (Some(_), Asking::Open { .. } | Asking::Off) => {}
+            (Some(_), Asking::Wait { .. } | Asking::Open { .. } | Asking::Off) => {}
         }
     }
 

@@ -11,3 +11,5 @@ mod machine;
 mod s20_crash;
 mod s21_decoys;
 mod s22_state_file;
+mod s30_processes;
+mod s31_files;

@@ -70,7 +70,7 @@ fn row_20_many_deaf_orphans_go_side_by_side_while_the_socket_answers() {
     let took = begun.elapsed();
     assert!(took > Duration::from_secs(2) && took < Duration::from_secs(8), "{took:?}");
     assert!(old.iter().all(|&pid| !process::alive(pid)));
-    assert_eq!(d.home.pids("t").len(), 40);
+    d.wait("the new ones are up", || (d.home.pids("t").len() == 40).then_some(()));
     assert_eq!(d.log_count("what an earlier daemon left did not stop in time: SIGKILL"), 20);
 }
 

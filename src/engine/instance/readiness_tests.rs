@@ -1,7 +1,7 @@
 //! Readiness and watchdog, as stories.
 
 use crate::engine::message::{Cause, Input, ProbeResult, State};
-use crate::engine::policy::{Autorestart, Policy, Readiness};
+use crate::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
 use crate::engine::rig::{BAD, OK, Rig, checked, notified, policy, seconds, watched};
 use crate::engine::time::Duration;
 use alloc::string::String;
@@ -148,6 +148,14 @@ fn a_start_that_waits_for_checks_that_a_reload_took_away_is_done() {
     let told = rig.change(policy());
     assert!(told.contains(&String::from("hush 1.1")) && told.contains(&String::from("STARTING>RUNNING")), "{told:?}");
     assert!(rig.wait(seconds(100)).is_empty());
+}
+
+#[test]
+fn a_reload_does_not_put_the_first_look_off() {
+    let mut rig = Rig::starting(awaited());
+    let health = HealthPolicy { interval: seconds(9), timeout: seconds(1), retries: 1, start_period: seconds(50) };
+    rig.change(Policy { health: Some(health), ..awaited() });
+    assert_eq!(rig.wait(Duration::from_millis(100)), ["probe 1.1"]);
 }
 
 #[test]

@@ -67,7 +67,13 @@ impl Block {
         let marker = marker.map(|value| CString::new(format!("SUPERVICE_RUN={value}"))).transpose();
         let marker = marker.map_err(|_| spawn_error(SpawnStage::Exec, libc::EINVAL))?;
         let texts = plan.texts();
-        let environment = pointers(&texts.environment, marker.as_deref().map(CStr::as_ptr));
+        let mut argv = Vec::with_capacity(texts.argv.len() + 1);
+        argv.extend(texts.argv.iter().map(|word| word.as_ptr()));
+        argv.push(std::ptr::null());
+        let mut environment = Vec::with_capacity(texts.environment.len() + 2);
+        environment.extend(texts.environment.iter().map(CStr::as_ptr));
+        environment.extend(marker.as_deref().map(CStr::as_ptr));
+        environment.push(std::ptr::null());
         Ok(Block {
             stage: stage.ok_or_else(|| spawn_error(SpawnStage::Verdict, 0))?,
             wiring,
@@ -86,19 +92,10 @@ impl Block {
             umask: texts.umask,
             candidates: texts.candidates.iter().map(|path| path.as_ptr()).collect(),
             refuse_writable: texts.refuse_writable,
-            argv: pointers(&texts.argv, None),
+            argv,
             environment,
             _marker: marker,
             _plan: plan.clone(),
         })
     }
-}
-
-/// Ends with null, after one more if there is one.
-fn pointers(texts: &[CString], last: Option<*const c_char>) -> Vec<*const c_char> {
-    let mut pointers = Vec::with_capacity(texts.len() + 2);
-    pointers.extend(texts.iter().map(|text| text.as_ptr()));
-    pointers.extend(last);
-    pointers.push(std::ptr::null());
-    pointers
 }

@@ -6,9 +6,10 @@ use crate::engine::message::{SpawnError, SpawnStage};
 use crate::spec::Launch;
 use crate::sys::limits::NofileLimit;
 use crate::sys::user::{self, User};
-use std::ffi::{CStr, CString, OsStr};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Everything a child needs, copied out of the configuration and the user database; no file was touched for it.
 /// A copy of a plan is the same plan.
@@ -18,7 +19,7 @@ pub struct Plan(Arc<Texts>);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Texts {
     pub(super) argv: Vec<CString>,
-    pub(super) environment: Vec<CString>,
+    pub(super) environment: Environment,
     /// Where the command may be, in the order they are tried.
     pub(super) candidates: Vec<CString>,
     pub(super) directory: Option<CString>,
@@ -54,9 +55,7 @@ impl Plan {
         Ok(Plan(Arc::new(Texts {
             argv: terminated(launch.argv.iter().map(|word| word.as_bytes().to_vec()))?,
             candidates: terminated(candidates.into_iter())?,
-            environment: terminated(
-                environment.iter().map(|(key, value)| [key.as_bytes(), b"=", value.as_bytes()].concat()),
-            )?,
+            environment: Environment::share(launch.clean_env, inherited, &environment)?,
             directory: terminated(launch.directory.iter().map(|path| path.as_os_str().as_bytes().to_vec()))?.pop(),
             user: user.cloned(),
             umask: launch.umask.unwrap_or(inherited.umask),
@@ -99,6 +98,73 @@ impl Plan {
     }
 }
 
+/// The variables of a child. What it inherits unchanged is held once for all plans.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Environment {
+    inherited: Arc<[CString]>,
+    /// Added, or in place of an inherited one of the same name; sorted by name, as the inherited ones are.
+    own: Vec<CString>,
+}
+
+/// What was inherited by the last plan that inherited anything.
+static INHERITED: Mutex<Option<Arc<[CString]>>> = Mutex::new(None);
+
+impl Environment {
+    fn share(
+        is_clean: bool,
+        inherited: &Inherited,
+        whole: &BTreeMap<OsString, OsString>,
+    ) -> Result<Environment, SpawnError> {
+        let mut common: BTreeMap<&OsStr, &OsStr> = BTreeMap::new();
+        if !is_clean {
+            common.extend(inherited.environment.iter().map(|(key, value)| (key.as_os_str(), value.as_os_str())));
+        }
+        let own = whole.iter().filter(|(key, value)| common.get(key.as_os_str()) != Some(&value.as_os_str()));
+        let own = terminated(own.map(|(key, value)| variable(key, value)))?;
+        let common = terminated(common.into_iter().map(|(key, value)| variable(key, value)))?;
+        let mut last = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
+        let inherited = match last.as_ref().filter(|last| ***last == *common) {
+            Some(last) => Arc::clone(last),
+            None => Arc::from(common),
+        };
+        *last = Some(Arc::clone(&inherited));
+        Ok(Environment { inherited, own })
+    }
+
+    /// All of them, sorted by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &CStr> {
+        let mut own = self.own.iter().map(CString::as_c_str).peekable();
+        let mut inherited = self.inherited.iter().map(CString::as_c_str).peekable();
+        std::iter::from_fn(move || match (own.peek().map(|text| name(text)), inherited.peek().map(|text| name(text))) {
+            (Some(mine), Some(theirs)) if mine > theirs => inherited.next(),
+            (Some(mine), Some(theirs)) => {
+                if mine == theirs {
+                    inherited.next();
+                }
+                own.next()
+            }
+            (Some(_), None) => own.next(),
+            (None, _) => inherited.next(),
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.inherited.len() + self.own.len()
+    }
+}
+
+fn variable(key: &OsStr, value: &OsStr) -> Vec<u8> {
+    [key.as_bytes(), b"=", value.as_bytes()].concat()
+}
+
+/// The name of `NAME=VALUE`.
+fn name(variable: &CStr) -> &[u8] {
+    let bytes = variable.to_bytes();
+    // The first byte may be a = itself, in names that some shells make.
+    let end = bytes.iter().skip(1).position(|byte| *byte == b'=').map_or(bytes.len(), |at| at + 1);
+    bytes.get(..end).unwrap_or(bytes)
+}
+
 /// Where commands are looked for by a child that has no PATH at all.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
@@ -127,6 +193,29 @@ mod tests {
     fn paths(command: &str, path: &str) -> Vec<String> {
         let found = candidates(command.as_bytes(), path.as_bytes());
         found.into_iter().map(|path| String::from_utf8(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_inherited_is_held_once_and_what_is_ones_own_wins() {
+        let pair = |key: &str, value: &str| (OsString::from(key), OsString::from(value));
+        let environment = vec![pair("PATH", "/bin"), pair("A", "1"), pair("A.B", "2"), pair("Z", "9")];
+        let nofile = NofileLimit { soft: 1, hard: 1 };
+        let inherited = Inherited { environment, nofile, umask: 0 };
+        let whole = |own: &[(&str, &str)]| -> BTreeMap<OsString, OsString> {
+            let own = own.iter().map(|(key, value)| pair(key, value));
+            inherited.environment.iter().cloned().chain(own).collect()
+        };
+        let share = |own| Environment::share(false, &inherited, &whole(own)).unwrap();
+        let (plain, other) = (share(&[]), share(&[("A.B", "x"), ("B", "y"), ("Z", "9"), ("ZZ", "")]));
+        assert!(Arc::ptr_eq(&plain.inherited, &other.inherited));
+        let texts = |environment: &Environment| -> Vec<String> {
+            environment.iter().map(|text| text.to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(texts(&plain), ["A=1", "A.B=2", "PATH=/bin", "Z=9"]);
+        assert_eq!(texts(&other), ["A=1", "A.B=x", "B=y", "PATH=/bin", "Z=9", "ZZ="]);
+        assert_eq!(other.own.len(), 3);
+        let clean = Environment::share(true, &inherited, &[pair("A", "1")].into()).unwrap();
+        assert_eq!(texts(&clean), ["A=1"]);
     }
 
     #[test]

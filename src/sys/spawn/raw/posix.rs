@@ -117,11 +117,6 @@ pub(in super::super) fn no_new_privs() -> Result<(), i32> {
     Err(libc::ENOTSUP)
 }
 
-/// Here no child ever shares the daemon's descriptors, so none is told to part from them.
-pub(in super::super) fn unshare_descriptors(_first: RawFd) -> Result<(), i32> {
-    Err(libc::ENOSYS)
-}
-
 #[cfg(target_os = "linux")]
 pub(in super::super) fn die_with_parent() -> Result<(), i32> {
     // SAFETY: this request takes numbers only.

@@ -1,0 +1,295 @@
+//! What `--help` and `help COMMAND` say.
+
+/// One line, for usage errors.
+pub const USAGE: &str = "usage: supervicectl [-h] [--version] [-s SOCKET] [--timeout SECS] COMMAND ...";
+
+/// What `--help` prints below the usage line.
+pub const HELP: &str = "
+Controls a running supervice.
+
+commands:
+  status [NAME...]        Show processes (--check: fail unless all are well)
+  health [NAME...]        Fail unless all are RUNNING and healthy
+  start NAME...           Start processes
+  stop NAME...            Stop processes
+  restart NAME... [--force]
+                          Stop processes (with SIGKILL) and start them again
+  wait NAME=CONDITION...  Wait until each is running, healthy, stopped, exited,
+                          exited:CODE or fatal
+  signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
+  pid [NAME...]           Print pids; without a name the daemon's
+  info                    Show the daemon itself: uptime, counts, memory, losses
+  version                 Print the versions of both sides
+  shutdown                Stop all processes, then the daemon
+  startgroup GROUP        Start all processes of a group
+  stopgroup GROUP         Stop all processes of a group
+  reload                  Read the configuration again and apply what changed
+  tail NAME... [stdout|stderr]
+                          Show the end of logs (-f: and what follows; -n LINES)
+  maintail                Show the end of the daemon's own log (-f, -n LINES)
+  clearlog NAME           Empty the logs of a process
+  rotate NAME             Rotate the logs of a process now
+  reopen                  Open all log files anew, after others moved them
+  help [COMMAND]          Print this help, or explain a command with examples
+
+  NAME is the name of a process, a pattern ('web*', 'worker:0?'), group:GROUP or all.
+
+options:
+  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
+      --timeout SECS      Give up after so many seconds (default: 30)
+  -f, --follow            tail, maintail: go on until Ctrl-C
+  -n, --lines LINES       tail, maintail: so many lines (default: 10)
+      --json              Print the daemon's answer as one JSON object on one line
+  -q, --quiet             Print only what went wrong
+      --color WHEN        auto (default), always or never; NO_COLOR is heeded
+      --version           Print the version
+  -h, --help              Print this help
+
+exit status: 0 done, 1 failed or no daemon, 2 wrong usage,
+             3 impossible and 4 timed out (wait)
+";
+
+/// One command, explained.
+struct Topic {
+    command: &'static str,
+    text: &'static str,
+}
+
+const TOPICS: &[Topic] = &[
+    Topic {
+        command: "status",
+        text: "usage: supervicectl status [--check] [NAME...]
+
+Shows processes in the order of the configuration. With --check the exit status is 1 unless
+each of them is RUNNING and no health check of it fails.
+
+examples:
+  supervicectl status                       all
+  supervicectl status 'web*' group:jobs     some
+  supervicectl status --check -q || page me
+  supervicectl status --json | jq -r '.processes[] | select(.state == \"FATAL\") | .name'
+",
+    },
+    Topic {
+        command: "health",
+        text: "usage: supervicectl health [NAME...]
+
+Ends with 0 if all (of these) processes are RUNNING and no health check fails, else with 1 and
+a line for each that is not well. A process without health checks counts by its state.
+
+examples:
+  HEALTHCHECK CMD supervicectl -q health                        Docker
+  exec: {command: [supervicectl, --timeout, '2', health, web]}  a probe of Kubernetes
+",
+    },
+    Topic {
+        command: "start",
+        text: "usage: supervicectl start NAME...
+
+Waits until each is RUNNING, or its first attempt failed.
+
+examples:
+  supervicectl start web
+  supervicectl start 'worker:0?' group:jobs
+  supervicectl start all
+",
+    },
+    Topic {
+        command: "stop",
+        text: "usage: supervicectl stop NAME...
+
+Waits until nothing of them is left. What does not heed its stop signal is killed after stopwaitsecs.
+
+examples:
+  supervicectl stop web
+  supervicectl --timeout 120 stop all
+",
+    },
+    Topic {
+        command: "restart",
+        text: "usage: supervicectl restart [--force] NAME...
+
+Stops and starts each as one order; changes of the configuration that was reloaded apply. With --force
+SIGKILL comes first. Several are restarted at the same time.
+
+examples:
+  supervicectl restart web
+  supervicectl restart --force 'worker:*'
+",
+    },
+    Topic {
+        command: "wait",
+        text: "usage: supervicectl wait [--timeout SECS] NAME=CONDITION...
+
+Returns when all conditions hold. It is the daemon that watches; nothing is asked twice.
+
+  running       RUNNING (or UNHEALTHY)
+  healthy       RUNNING, and the last health check passed
+  stopped       down: STOPPED, EXITED or FATAL
+  exited        the program ended, now or while we wait
+  exited:CODE   the same, with this code
+  fatal         FATAL
+
+exit status: 0 all hold, 3 one has become impossible (told at once), 4 not within --timeout (30)
+
+examples:
+  supervicectl wait db=healthy cache=running && supervicectl start web
+  supervicectl --timeout 600 wait migration=exited:0
+",
+    },
+    Topic {
+        command: "signal",
+        text: "usage: supervicectl signal [--leader] SIGNAL NAME...
+
+Sends a signal (HUP, SIGUSR1, 10, RTMIN+1) to the process group of each, or to its leader only.
+
+examples:
+  supervicectl signal HUP nginx
+  supervicectl signal --leader USR1 'worker:*'
+",
+    },
+    Topic {
+        command: "pid",
+        text: "usage: supervicectl pid [NAME...]
+
+Prints the pid of each, one a line, or the daemon's. For what does not live it prints - and ends with 1.
+
+examples:
+  gdb -p $(supervicectl pid web)
+",
+    },
+    Topic {
+        command: "info",
+        text: "usage: supervicectl info
+
+Shows the daemon itself: uptime, processes by state, its own memory and processor time, connections,
+output that was dropped, and events for somebody who was gone.
+
+examples:
+  supervicectl info --json | jq .info.rss_bytes
+",
+    },
+    Topic {
+        command: "version",
+        text: "usage: supervicectl version
+
+Prints the versions of supervicectl and of the daemon, and warns if they differ.
+",
+    },
+    Topic {
+        command: "shutdown",
+        text: "usage: supervicectl shutdown
+
+Stops all processes and ends the daemon, as SIGTERM does; returns when all are down.
+
+examples:
+  supervicectl --timeout 90 shutdown
+",
+    },
+    Topic {
+        command: "startgroup",
+        text: "usage: supervicectl startgroup GROUP
+
+Starts all processes of a group; `start group:GROUP` also tells of each.
+",
+    },
+    Topic {
+        command: "stopgroup",
+        text: "usage: supervicectl stopgroup GROUP
+
+Stops all processes of a group; `stop group:GROUP` also tells of each.
+",
+    },
+    Topic {
+        command: "reload",
+        text: "usage: supervicectl reload
+
+Reads the configuration again. New processes are started, those that are gone are stopped, and what
+changed applies at the next start. A file with errors changes nothing.
+
+examples:
+  supervice -t -c /etc/supervice.conf && supervicectl reload
+",
+    },
+    Topic {
+        command: "tail",
+        text: "usage: supervicectl tail [-f] [-n LINES] NAME... [stdout|stderr]
+
+Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C.
+
+examples:
+  supervicectl tail web
+  supervicectl tail -f -n 0 web worker:00 stderr
+",
+    },
+    Topic {
+        command: "maintail",
+        text: "usage: supervicectl maintail [-f] [-n LINES]
+
+Shows the end of the daemon's own log.
+",
+    },
+    Topic {
+        command: "clearlog",
+        text: "usage: supervicectl clearlog NAME
+
+Empties both logs of a process; rotated ones stay.
+",
+    },
+    Topic {
+        command: "rotate",
+        text: "usage: supervicectl rotate NAME
+
+Rotates both logs of a process now, whatever their size.
+",
+    },
+    Topic {
+        command: "reopen",
+        text: "usage: supervicectl reopen
+
+Opens every log file anew by its name, after logrotate moved it (SIGUSR2 does the same).
+",
+    },
+    Topic {
+        command: "help",
+        text: "usage: supervicectl help [COMMAND]
+
+Prints what there is, or explains a command with examples.
+",
+    },
+];
+
+/// The usage and all commands.
+pub fn all() -> String {
+    format!("{USAGE}\n{HELP}")
+}
+
+/// What there is to say about a command.
+pub fn about(command: &str) -> Option<&'static str> {
+    TOPICS.iter().find(|topic| topic.command == command).map(|topic| topic.text)
+}
+
+/// Every command there is.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    TOPICS.iter().map(|topic| topic.command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_of_the_list_is_explained() {
+        let (_, list) = HELP.split_once("commands:\n").unwrap();
+        let (list, _) = list.split_once("\n\n").unwrap();
+        let lines = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let listed: Vec<&str> = lines.map(|line| line.split_whitespace().next().unwrap()).collect();
+        let explained: Vec<&str> = commands().collect();
+        for command in &listed {
+            let text = about(command).unwrap_or_else(|| panic!("{command} is not explained"));
+            assert!(text.starts_with(&format!("usage: supervicectl {command}")), "{text}");
+            assert!(text.lines().all(|line| line.len() <= 110), "{text}");
+        }
+        assert_eq!(listed.len(), explained.len());
+    }
+}

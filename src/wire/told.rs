@@ -1,0 +1,105 @@
+//! Answers as JSON for other programs: what the daemon said, as it said it, on one line that cannot steer a terminal.
+
+use super::answer::Answer;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::fmt::Write;
+
+/// The body of a reply on a line of its own.
+pub fn line(frame: &[u8]) -> String {
+    let text = String::from_utf8_lossy(frame);
+    let mut out = String::with_capacity(text.len() + 1);
+    for c in text.trim().chars() {
+        match c {
+            // Between tokens; inside of a string there is none.
+            '\n' | '\r' | '\t' => out.push(' '),
+            c if u32::from(c) < 0x10000 && !super::text::is_plain(c) => {
+                write!(out, "\\u{:04x}", u32::from(c)).expect("writing into memory does not fail")
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('\n');
+    out
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow, default)]
+    processes: Vec<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    status: &'static str,
+    processes: Vec<&'a RawValue>,
+}
+
+/// The pages of a status as one; `None` if one of them is none.
+pub fn joined(pages: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let mut processes = Vec::new();
+    for page in pages {
+        processes.extend(serde_json::from_slice::<Page>(page).ok()?.processes);
+    }
+    serde_json::to_vec(&Whole { status: "ok", processes }).ok()
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    status: &'static str,
+    message: &'a str,
+    code: &'static str,
+}
+
+/// A failure that no daemon told.
+pub fn failure(code: &'static str, message: &str) -> String {
+    written(&Failure { status: "error", message, code })
+}
+
+#[derive(Serialize)]
+struct Piece<'a> {
+    name: &'a str,
+    stream: Option<&'a str>,
+    encoding: Option<&'a str>,
+    data: &'a str,
+    missed: u64,
+    truncated: bool,
+}
+
+/// A piece of a log, with the name of whom it is of.
+pub fn piece(name: &str, answer: &Answer) -> String {
+    written(&Piece {
+        name,
+        stream: answer.stream.as_deref(),
+        encoding: answer.encoding.as_deref(),
+        data: answer.data.as_deref().unwrap_or_default(),
+        missed: answer.missed,
+        truncated: answer.truncated,
+    })
+}
+
+fn written(value: &impl Serialize) -> String {
+    line(&serde_json::to_vec(value).expect("strings, numbers and booleans always serialise into memory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_of_the_same_json() {
+        let frame = "{ \"a\":\n\"\u{9b}\u{202e}é\u{7f}\\n\" }";
+        let told = line(frame.as_bytes());
+        assert_eq!(told, "{ \"a\": \"\\u009b\\u202eé\\u007f\\n\" }\n");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&told), read(frame));
+    }
+
+    #[test]
+    fn pages_are_joined_with_every_key() {
+        let pages = [&br#"{"status":"ok","processes":[{"name":"a","new":1}]}"#[..], br#"{"processes":[{"b":2}]}"#];
+        let whole = joined(&pages.map(<[u8]>::to_vec)).unwrap();
+        assert_eq!(whole, br#"{"status":"ok","processes":[{"name":"a","new":1},{"b":2}]}"#);
+        assert_eq!(joined(&[b"[]x".to_vec()]), None);
+    }
+}

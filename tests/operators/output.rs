@@ -1,0 +1,88 @@
+//! Answers for programs and for terminals, and the exit status that a probe looks at.
+
+use crate::harness::*;
+use serde_json::{Value, json};
+
+const PAIR: &str = "\
+[program:up]\ncommand = {actor}\nstartsecs = 0\nstdout_logfile = {dir}/up.log\n\
+[program:down]\ncommand = {actor}\nautostart = no\nstartsecs = 0\n";
+
+fn object(ran: &Ran) -> Value {
+    assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""), "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+#[test]
+fn json_is_the_answer_of_the_daemon_on_one_line() {
+    let d = Daemon::start(PAIR);
+    d.wait_state("up", "RUNNING");
+    let told = object(&d.ctl(&["status", "--json"]));
+    assert_eq!(told["processes"][0]["pid"], d.pid_of("up"));
+    assert_eq!(told["processes"][1], json!({"name": "down", "state": "STOPPED", "pid": null}));
+    assert_eq!(object(&d.ctl(&["--json", "start", "down"])), json!({"status": "ok", "message": "Started down"}));
+    let both = object(&d.ctl(&["stop", "all", "--json"]));
+    assert_eq!(both["results"].as_array().unwrap().len(), 2);
+    let missing = d.ctl(&["start", "nobody", "--json"]);
+    assert_eq!((missing.code, object(&missing)["code"].as_str()), (1, Some("NOT_FOUND")));
+    assert_eq!(object(&d.ctl(&["reload", "--json"]))["added"], json!([]));
+    let piece = object(&d.ctl(&["tail", "up", "--json"]));
+    assert_eq!((&piece["name"], &piece["data"]), (&json!("up"), &json!("")));
+}
+
+#[test]
+fn json_also_tells_that_nobody_answers() {
+    let home = Home::new();
+    let mut command = home.command(supervicectl());
+    let ran = run(command.arg("-s").arg(home.socket()).args(["status", "--json"]), DEADLINE);
+    assert_eq!((ran.code, object(&ran)["code"].as_str()), (1, Some("NOT_RUNNING")));
+}
+
+#[test]
+fn check_and_health_end_as_a_probe_wants_it() {
+    let d = Daemon::start(PAIR);
+    d.wait_state("up", "RUNNING");
+    let ran = d.ctl(&["status", "--check"]);
+    assert!(ran.code == 1 && ran.stdout.contains("down") && ran.stderr.is_empty(), "{ran:?}");
+    assert_eq!(d.ctl(&["status", "--check", "up"]).code, 0);
+    let ran = d.ctl(&["health"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "down is STOPPED\n"));
+    let ran = d.ctl(&["health", "up"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "1 process is well\n"));
+    assert_eq!(d.ctl(&["health", "--json"]).code, 1);
+    let ran = d.ctl(&["-q", "health"]);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", ""));
+    d.done("start", "down");
+    assert_eq!(d.ctl(&["health"]).stdout, "2 processes are well\n");
+}
+
+#[test]
+fn quiet_keeps_what_went_wrong() {
+    let d = Daemon::start(PAIR);
+    d.wait_state("up", "RUNNING");
+    let ran = d.ctl(&["-q", "stop", "up", "down"]);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+    let ran = d.ctl(&["start", "nobody-of-this-name", "--quiet"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "Process not found\n"));
+}
+
+#[test]
+fn colour_is_for_terminals_unless_it_is_asked_for() {
+    let d = Daemon::start(PAIR);
+    d.wait_state("up", "RUNNING");
+    assert!(!d.ctl(&["status"]).stdout.contains('\x1b'));
+    let painted = d.ctl(&["status", "--color=always"]).stdout;
+    assert!(painted.contains("\x1b[32mRUNNING   \x1b[0m"), "{painted:?}");
+    let on_terminal = |options: &str, no_colour: &str| {
+        let line = format!("{} -s {} status {options}", supervicectl().display(), d.home.socket().display());
+        let mut command = d.home.command("script");
+        let ran = run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour), DEADLINE);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    if run(d.home.command("sh").args(["-c", "command -v script"]), DEADLINE).code != 0 {
+        return skip("colour on a terminal", "no script(1) here");
+    }
+    assert!(on_terminal("", "").contains("\x1b[32m"));
+    assert!(!on_terminal("", "1").contains('\x1b'));
+    assert!(!on_terminal("--color=never", "").contains('\x1b'));
+}

@@ -127,6 +127,8 @@ pub struct LogSpec {
     pub maxbytes: u64,
     /// Rotated files kept.
     pub backups: u32,
+    /// Rotated files are compressed.
+    pub compress: bool,
     /// How its lines are written.
     pub format: LogFormat,
 }

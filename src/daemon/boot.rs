@@ -8,6 +8,7 @@ use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
 use super::orphans::Orphans;
+use super::presses::Presses;
 use super::probes::Probes;
 use super::roster::Roster;
 use super::settings::Settings;
@@ -194,6 +195,7 @@ fn assemble(
         orders: Orders::default(),
         waits: Waits::default(),
         probes: Probes::new(),
+        presses: Presses::default(),
         notices: Notices::new(),
         signals,
         settings,

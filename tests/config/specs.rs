@@ -85,7 +85,7 @@ fn a_program_has_its_defaults() {
     assert_eq!(web.policy, policy);
     assert_eq!(
         web.stdout,
-        LogSpec { target: LogTarget::Null, maxbytes: 50 << 20, backups: 10, format: LogFormat::Raw }
+        LogSpec { target: LogTarget::Null, maxbytes: 50 << 20, backups: 10, compress: false, format: LogFormat::Raw }
     );
     assert_eq!(web.stderr, web.stdout);
     assert_eq!((web.probe.clone(), web.reconcile), (None, Reconcile::Auto));
@@ -106,7 +106,7 @@ fn a_program_has_its_defaults() {
 fn every_program_option_arrives() {
     let config = good(
         "[program:p]\ncommand=a\nautostart=off\nautorestart=Unexpected\nexitcodes=0,7\nstartsecs=0\nready=Notify\nready_timeout=5\nwatchdog_sec=2.5\nstartretries=0\nstopsignal=sigusr1\n\
-         stopwaitsecs=0.25\nallow_leftover=1\nstdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nredirect_stderr=yes\nlog_format=JSON\n\
+         stopwaitsecs=0.25\nallow_leftover=1\nstdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nstdout_logfile_compress=YES\nredirect_stderr=yes\nlog_format=JSON\n\
          environment=A=1,B='2'\nenv_file=a.env, b.env\nclean_env=on\ndirectory=/d\nuser=nobody\numask=027\nno_new_privs=true\npdeathsig=no\n\
          reconcile=KILL\nhealthcheck_type=SCRIPT\nhealthcheck_command=exit 0\nhealthcheck_interval=1\nhealthcheck_timeout=2\n\
          healthcheck_retries=4\nhealthcheck_start_period=0\n",
@@ -135,7 +135,13 @@ fn every_program_option_arrives() {
     assert_eq!(p.policy, policy);
     assert_eq!(
         p.stdout,
-        LogSpec { target: LogTarget::File("o".into()), maxbytes: 0, backups: 1, format: LogFormat::Json }
+        LogSpec {
+            target: LogTarget::File("o".into()),
+            maxbytes: 0,
+            backups: 1,
+            compress: true,
+            format: LogFormat::Json
+        }
     );
     assert_eq!(p.stderr.target, LogTarget::SameAsStdout);
     let launch = &p.launch;

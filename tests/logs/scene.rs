@@ -10,7 +10,7 @@ use supervice::spec::{LogFormat, LogSpec, LogTarget};
 use tempfile::TempDir;
 
 pub fn spec(path: &Path, maxbytes: u64, backups: u32) -> LogSpec {
-    LogSpec { target: LogTarget::File(path.to_owned()), maxbytes, backups, format: LogFormat::Raw }
+    LogSpec { target: LogTarget::File(path.to_owned()), maxbytes, backups, compress: false, format: LogFormat::Raw }
 }
 
 pub fn at(seconds: u64) -> Instant {

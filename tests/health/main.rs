@@ -7,6 +7,7 @@
 mod harness;
 mod servers;
 
+mod examples;
 mod http;
 mod names;
 mod notify;

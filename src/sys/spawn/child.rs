@@ -43,8 +43,9 @@ fn prepare(block: &Block, verdict: &mut RawFd) -> Result<(), Failure> {
     let cell = block.stage;
     if let Some(first) = block.wiring.unshare_above {
         // Before anything else: until then every descriptor is the daemon's own, and it waits with ours for this word.
+        // A failure keeps the stage of the beginning, for the next one would tell the daemon that the place is free.
         raw::unshare_descriptors(first).map_err(|errno| Failure {
-            stage: SpawnStage::CloseDescriptors,
+            stage: SpawnStage::Fork,
             candidate: NO_CANDIDATE,
             errno,
         })?;

@@ -172,6 +172,24 @@ pub struct LogSpec {
     pub maxbytes: u64,
     /// Rotated files kept.
     pub backups: u32,
+    /// Rotated files are compressed.
+    pub compress: bool,
+    /// How its lines are written.
+    pub format: LogFormat,
+}
+
+/// `log_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Bytes as they come.
+    #[default]
+    Raw,
+    /// Lines with the time before them.
+    Timestamp,
+    /// Lines with the name of the instance before them.
+    Prefix,
+    /// One JSON object for each line.
+    Json,
 }
 
 /// Where a stream goes.

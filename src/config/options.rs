@@ -182,6 +182,8 @@ use Section::{Group, Program, Supervice};
 
 /// The words of `loglevel`.
 pub const LOG_LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL"];
+/// The words of `log_format`.
+pub const LOG_FORMAT: &[&str] = &["raw", "timestamp", "prefix", "json"];
 /// The words of `reconcile`.
 pub const RECONCILE: &[&str] = &["auto", "kill", "warn", "off"];
 /// The words of `ready`.
@@ -224,9 +226,12 @@ pub const OPTIONS: &[OptionRow] = &[
     option(Program, "stdout_logfile", Unset("/dev/null"), Kind::Path, "Where stdout goes: a file, /dev/stdout, /dev/stderr, /dev/null or NONE.").may_be_empty().per_instance(),
     option(Program, "stdout_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated."),
     option(Program, "stdout_logfile_backups", Value("10"), MANY, "Rotated files kept."),
+    option(Program, "stdout_logfile_compress", Value("false"), Kind::Flag, "Rotated files are compressed by gzip."),
     option(Program, "stderr_logfile", Unset("/dev/null"), Kind::Path, "Where stderr goes, as stdout_logfile.").may_be_empty().per_instance(),
     option(Program, "stderr_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated."),
     option(Program, "stderr_logfile_backups", Value("10"), MANY, "Rotated files kept."),
+    option(Program, "stderr_logfile_compress", Value("false"), Kind::Flag, "Rotated files are compressed by gzip."),
+    option(Program, "log_format", Value("raw"), Kind::Choice(LOG_FORMAT), "How lines are written: as they come, after the time, after the name, or as JSON."),
     option(Program, "redirect_stderr", Value("false"), Kind::Flag, "stderr goes where stdout goes."),
     option(Program, "environment", Unset("the daemon's own environment"), Kind::Variables, "Variables on top of the daemon's environment.").may_be_empty().per_instance(),
     option(Program, "env_file", Unset("none"), Kind::Paths, "Files of NAME=VALUE lines; a later one wins, environment wins over all.").may_be_empty(),

@@ -1,32 +1,55 @@
 //! Where stdout and stderr of an instance go, and who else writes there.
 
+use super::options::LOG_FORMAT;
 use super::problems::quoted;
 use super::section::Reading;
-use crate::spec::{InstanceSpec, LogSpec, LogTarget};
+use crate::spec::{InstanceSpec, LogFormat, LogSpec, LogTarget};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// What one stream keeps, and how.
+#[derive(Clone, Copy)]
+struct Keeping {
+    maxbytes: u64,
+    backups: u32,
+    compress: bool,
+}
+
+/// What says nothing where stderr has no log of its own.
+const UNUSED: [&str; 4] =
+    ["stderr_logfile", "stderr_logfile_maxbytes", "stderr_logfile_backups", "stderr_logfile_compress"];
+
 /// The options of both streams that are the same for all instances of a program.
 pub(super) struct Limits {
-    stdout: (u64, u32),
-    stderr: (u64, u32),
+    stdout: Keeping,
+    stderr: Keeping,
     redirect: bool,
+    format: LogFormat,
 }
 
 impl Limits {
     pub(super) fn read(section: &mut Reading<'_>) -> Limits {
         let redirect = section.flag("redirect_stderr");
         if redirect {
-            for option in ["stderr_logfile", "stderr_logfile_maxbytes", "stderr_logfile_backups"] {
+            for option in UNUSED {
                 if section.gives(option) {
                     section.warn(option, "has no effect with redirect_stderr = true".to_owned());
                 }
             }
         }
         Limits {
-            stdout: (section.size("stdout_logfile_maxbytes"), section.count("stdout_logfile_backups")),
-            stderr: (section.size("stderr_logfile_maxbytes"), section.count("stderr_logfile_backups")),
+            stdout: Keeping {
+                maxbytes: section.size("stdout_logfile_maxbytes"),
+                backups: section.count("stdout_logfile_backups"),
+                compress: section.flag("stdout_logfile_compress"),
+            },
+            stderr: Keeping {
+                maxbytes: section.size("stderr_logfile_maxbytes"),
+                backups: section.count("stderr_logfile_backups"),
+                compress: section.flag("stderr_logfile_compress"),
+            },
             redirect,
+            format: format(section),
         }
     }
 
@@ -35,12 +58,22 @@ impl Limits {
         let stdout = target(section, "stdout_logfile");
         let stderr = target(section, "stderr_logfile");
         let stderr = if self.redirect { LogTarget::SameAsStdout } else { stderr };
-        (spec(stdout, self.stdout), spec(stderr, self.stderr))
+        (self.spec(stdout, self.stdout), self.spec(stderr, self.stderr))
+    }
+
+    fn spec(&self, target: LogTarget, keeping: Keeping) -> LogSpec {
+        let Keeping { maxbytes, backups, compress } = keeping;
+        LogSpec { target, maxbytes, backups, compress, format: self.format }
     }
 }
 
-fn spec(target: LogTarget, (maxbytes, backups): (u64, u32)) -> LogSpec {
-    LogSpec { target, maxbytes, backups }
+fn format(section: &mut Reading<'_>) -> LogFormat {
+    match LOG_FORMAT[section.choice("log_format", LOG_FORMAT)] {
+        "timestamp" => LogFormat::Timestamp,
+        "prefix" => LogFormat::Prefix,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Raw,
+    }
 }
 
 fn target(section: &mut Reading<'_>, option: &str) -> LogTarget {

@@ -9,6 +9,7 @@ use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
 use super::orphans::Orphans;
+use super::presses::Presses;
 use super::probes::Probes;
 use super::roster::Roster;
 use super::settings::Settings;
@@ -187,7 +188,7 @@ fn assemble(
         alarms_kept: 0,
         roster: Roster::default(),
         children: Children::default(),
-        streams: Streams::new(inherited.umask),
+        streams: Streams::new(inherited.umask, settings.log().console()),
         spawner: Spawner::new(inherited, nofile),
         memory,
         orphans: Orphans::default(),
@@ -195,6 +196,7 @@ fn assemble(
         orders: Orders::default(),
         waits: Waits::default(),
         probes: Probes::new(),
+        presses: Presses::default(),
         notices: Notices::new(),
         signals,
         settings,

@@ -100,6 +100,7 @@ impl Daemon {
         match (self.children.of_pid(pid), self.probes.of_pid(pid)) {
             (Some(key), _) => self.try_reap(key),
             (None, Some(key)) => self.reap_check(key),
+            (None, None) if self.press_over(pid) => {}
             (None, None) => {
                 if let Err(error) = watch::reap(pid, None) {
                     log::error!("reaping process {pid} failed: {error}");

@@ -18,6 +18,7 @@ mod orders;
 mod orphans;
 mod patterns;
 mod perform;
+mod presses;
 mod probes;
 mod readers;
 mod reload;
@@ -48,6 +49,7 @@ use memory::Memory;
 use notices::Notices;
 use orders::Orders;
 use orphans::Orphans;
+use presses::Presses;
 use probes::Probes;
 use roster::Roster;
 use settings::Settings;
@@ -82,6 +84,8 @@ pub(crate) enum Alarm {
     Sweep,
     /// A log file that could not be written.
     Logs,
+    /// A rotated file that could not be compressed.
+    Press,
     /// The socket that could not be bound again.
     Rebind,
     /// The state file, which is not written all the time.
@@ -119,6 +123,7 @@ pub struct Daemon {
     orders: Orders,
     waits: Waits,
     probes: Probes,
+    presses: Presses,
     notices: Notices,
     signals: Signals,
     settings: Settings,
@@ -164,6 +169,7 @@ impl Daemon {
             self.forget_alarms();
             self.save_children();
             self.wake_followers();
+            self.press_rotated();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }
@@ -265,6 +271,7 @@ impl Daemon {
                 Alarm::Linger => self.lingering_due(),
                 Alarm::Sweep => self.sweep(),
                 Alarm::Logs => self.retry_logs(),
+                Alarm::Press => self.press_again(),
                 Alarm::Rebind => self.rebind_again(),
                 Alarm::Memory => self.memory_due(),
                 Alarm::Orphans => self.hunt(),
@@ -291,6 +298,7 @@ impl Daemon {
             Alarm::Accept
             | Alarm::Sweep
             | Alarm::Logs
+            | Alarm::Press
             | Alarm::Rebind
             | Alarm::Memory
             | Alarm::Orphans

@@ -17,6 +17,7 @@ impl Daemon {
         self.streams.drain(self.now);
         self.tell_losses();
         self.refuse_waits();
+        self.abandon_presses();
         self.say_farewell();
         self.close_doors();
         self.close_all();

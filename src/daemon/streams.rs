@@ -10,7 +10,9 @@ use crate::engine::id::{InstanceId, Key};
 use crate::engine::slots::Slots;
 use crate::engine::time::{Duration, Instant};
 use crate::engine::timer::TimerQueue;
+use crate::logs::lines::Lines;
 use crate::logs::rotating_file::{self, Limits};
+use crate::logs::shared::SharedStream;
 use crate::logs::sink::Notice;
 use crate::logs::sinks::{SinkId, Sinks};
 use crate::reactor::output::{Output, Passed, Taker};
@@ -18,6 +20,7 @@ use crate::reactor::ready::{ReadyList, Served};
 use crate::reactor::source::Kind;
 use crate::reactor::{Mark, Reactor};
 use crate::spec::{InstanceSpec, LogSpec};
+use crate::sys::clock;
 use crate::sys::fsuid::Owner;
 use crate::sys::log_file::OpenError;
 use crate::sys::pipe::{Pipe, Spyglass};
@@ -44,6 +47,8 @@ struct Stream {
     which: Which,
     sink: SinkId,
     pace: Pace,
+    /// `None`: bytes go out as they come.
+    lines: Option<Lines>,
     /// Events are heard of; not while it rests.
     watched: bool,
 }
@@ -51,8 +56,8 @@ struct Stream {
 /// The sinks a start opened, before there are pipes to read from.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
-    stdout: Option<SinkId>,
-    stderr: Option<SinkId>,
+    stdout: Option<(SinkId, Option<Lines>)>,
+    stderr: Option<(SinkId, Option<Lines>)>,
 }
 
 /// All streams and all sinks.
@@ -78,17 +83,32 @@ struct IntoSink<'a> {
     sinks: &'a mut Sinks,
     sink: SinkId,
     spyglass: &'a mut Spyglass,
+    lines: &'a mut Option<Lines>,
     now: Instant,
     dropped: u64,
 }
 
-impl Taker<Receiver> for IntoSink<'_> {
-    fn take(&mut self, bytes: &[u8]) {
+impl IntoSink<'_> {
+    fn write(&mut self, bytes: &[u8]) {
         let written = self.sinks.write(self.sink, bytes, self.now);
         self.dropped += written.dropped as u64;
     }
+}
+
+impl Taker<Receiver> for IntoSink<'_> {
+    fn take(&mut self, bytes: &[u8]) {
+        let Some(lines) = self.lines else { return self.write(bytes) };
+        let mut whole = Vec::new();
+        lines.take(bytes, &clock::rfc3339(clock::wall()), &mut whole);
+        if !whole.is_empty() {
+            self.write(&whole);
+        }
+    }
 
     fn pass(&mut self, reader: &mut Receiver, most: usize) -> Passed {
+        if self.lines.is_some() {
+            return Passed::Refused;
+        }
         let Some(mut pipe) = Pipe::new(reader.as_fd(), self.spyglass) else { return Passed::Refused };
         match self.sinks.pass(self.sink, &mut pipe, most, self.now) {
             rotating_file::Passed::Some(count) => Passed::Some(count),
@@ -100,10 +120,11 @@ impl Taker<Receiver> for IntoSink<'_> {
 }
 
 impl Streams {
-    pub(super) fn new(umask: u32) -> Streams {
+    /// `console`: the daemon's stdout, if its own log goes there.
+    pub(super) fn new(umask: u32, console: Option<SharedStream>) -> Streams {
         Streams {
             table: Slots::default(),
-            sinks: Sinks::new(umask),
+            sinks: Sinks::new(umask, console),
             scratch: vec![0; SCRATCH],
             spyglass: Spyglass::default(),
             rests: TimerQueue::default(),
@@ -132,9 +153,10 @@ impl Streams {
     /// Opens what a start needs; all of it or nothing.
     pub(super) fn open(&mut self, spec: &InstanceSpec, user: Option<&User>, now: Instant) -> Result<Opened, OpenError> {
         let owner = owner_of(user);
-        let stdout = self.sinks.open(&spec.stdout, owner.as_ref())?;
+        let dressed = |sink, which: Which| (sink, Lines::new(log_of(spec, which).format, &spec.name, which.name()));
+        let stdout = self.sinks.open(&spec.stdout, owner.as_ref())?.map(|sink| dressed(sink, Which::Stdout));
         match self.sinks.open(&spec.stderr, owner.as_ref()) {
-            Ok(stderr) => Ok(Opened { stdout, stderr }),
+            Ok(stderr) => Ok(Opened { stdout, stderr: stderr.map(|sink| dressed(sink, Which::Stderr)) }),
             Err(error) => {
                 self.give_back(Opened { stdout, stderr: None }, now);
                 Err(error)
@@ -144,7 +166,7 @@ impl Streams {
 
     /// The start came to nothing.
     pub(super) fn give_back(&mut self, opened: Opened, now: Instant) {
-        for sink in [opened.stdout, opened.stderr].into_iter().flatten() {
+        for (sink, _) in [opened.stdout, opened.stderr].into_iter().flatten() {
             self.release(sink, now);
         }
     }
@@ -159,10 +181,10 @@ impl Streams {
     ) {
         let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
         for (sink, pipe, which) in pairs {
-            let (Some(sink), Some(pipe)) = (sink, pipe) else { continue };
+            let (Some((sink, lines)), Some(pipe)) = (sink, pipe) else { continue };
             let pace = Pace::new(&pipe);
             let output = Output::new(id, Receiver::from(pipe));
-            let key = self.table.insert(Stream { output, which, sink, pace, watched: true });
+            let key = self.table.insert(Stream { output, which, sink, pace, lines, watched: true });
             self.moved.push((id, which, sink));
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
@@ -214,6 +236,7 @@ impl Streams {
                     break;
                 }
             }
+            self.finish_lines(key, now);
         }
     }
 
@@ -250,11 +273,25 @@ impl Streams {
         }
     }
 
+    /// A line that was begun goes out: its end does not come any more.
+    fn finish_lines(&mut self, key: Key, now: Instant) {
+        let Some(stream) = self.table.get_mut(key) else { return };
+        let mut rest = Vec::new();
+        if let Some(lines) = &mut stream.lines {
+            lines.finish(&clock::rfc3339(clock::wall()), &mut rest);
+        }
+        if !rest.is_empty() {
+            let written = self.sinks.write(stream.sink, &rest, now);
+            *self.dropped.entry(stream.output.instance).or_default() += written.dropped as u64;
+        }
+    }
+
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
         let Streams { table, sinks, scratch, spyglass, dropped, .. } = self;
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
-        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, now, dropped: 0 };
+        let lines = &mut stream.lines;
+        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0 };
         let served = stream.output.serve(scratch, &mut taker);
         stream.pace.note(stream.output.moved);
         if taker.dropped > 0 {
@@ -283,6 +320,7 @@ impl Daemon {
     }
 
     fn drop_stream(&mut self, key: Key) {
+        self.streams.finish_lines(key, self.now);
         let Some(mut stream) = self.streams.table.remove(key) else { return };
         self.reactor.deregister(stream.output.reader_mut());
         self.streams.grown = self.streams.grown.saturating_sub(stream.pace.grown());

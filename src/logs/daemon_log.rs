@@ -5,8 +5,8 @@
 
 use super::loss::Cause;
 use super::rotating_file::{Limits, RotatingFile};
+use super::shared::SharedStream;
 use super::sink::Notice;
-use super::standard::StandardStream;
 use crate::engine::time::Instant;
 use crate::spec::LogLevel;
 use crate::sys::log_file::{LogPlace, OpenError};
@@ -24,7 +24,7 @@ const RECORD_MAX: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 struct Outputs {
     file: Option<RotatingFile<LogPlace>>,
-    console: Option<StandardStream<Standard>>,
+    console: Option<SharedStream>,
 }
 
 impl Outputs {
@@ -61,8 +61,13 @@ impl DaemonLog {
 
     /// Lets lines go to stdout. Without a usable stdout it just stays away.
     pub fn open_stdout(&self) -> io::Result<()> {
-        self.outputs().console = Some(StandardStream::new("/dev/stdout", Standard::stdout()?));
+        self.outputs().console = Some(SharedStream::new("/dev/stdout", Standard::stdout()?));
         Ok(())
+    }
+
+    /// The stdout that lines go to, for others who write there.
+    pub fn console(&self) -> Option<SharedStream> {
+        self.outputs().console.clone()
     }
 
     /// What a logger writes to; one record from one flush to the next.
@@ -94,7 +99,7 @@ impl DaemonLog {
     pub fn deadline(&self) -> Option<Instant> {
         let outputs = self.outputs();
         let file = outputs.file.as_ref().and_then(RotatingFile::deadline);
-        let console = outputs.console.as_ref().and_then(StandardStream::deadline);
+        let console = outputs.console.as_ref().and_then(SharedStream::deadline);
         [file, console].into_iter().flatten().min()
     }
 
@@ -117,7 +122,7 @@ impl DaemonLog {
     pub fn dropped_bytes(&self) -> u64 {
         let outputs = self.outputs();
         let file = outputs.file.as_ref().map_or(0, RotatingFile::dropped_bytes);
-        let console = outputs.console.as_ref().map_or(0, StandardStream::dropped_bytes);
+        let console = outputs.console.as_ref().map_or(0, SharedStream::dropped_bytes);
         file.saturating_add(console)
     }
 

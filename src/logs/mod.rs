@@ -4,10 +4,12 @@
 
 pub mod daemon_log;
 pub mod follow;
+pub mod lines;
 pub mod loss;
 pub mod place;
 pub mod rotating_file;
 pub mod rotation;
+pub mod shared;
 pub mod sink;
 pub mod sinks;
 pub mod standard;

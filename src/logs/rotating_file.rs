@@ -50,6 +50,8 @@ pub struct RotatingFile<P: Place> {
     appending: bool,
     passing: Passing,
     limits: Limits,
+    /// How often a new file was begun.
+    begun: u64,
     rotation: Rotation,
     access: Access,
     look_at: Instant,
@@ -114,6 +116,7 @@ impl<P: Place> RotatingFile<P> {
             appending: true,
             passing: Passing::Possible,
             limits,
+            begun: 0,
             rotation: Rotation::Idle,
             access: Access::Open,
             look_at: Instant::ZERO,
@@ -140,6 +143,11 @@ impl<P: Place> RotatingFile<P> {
     /// When the file is rotated.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// How often a new file was begun: whether there may be another backup than before.
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// Where in the whole log the next byte goes.

@@ -2,11 +2,10 @@
 
 use super::loss::{Cause, Tidings};
 use super::rotating_file::{Limits, Passed, RotatingFile};
-use super::standard::StandardStream;
+use super::shared::SharedStream;
 use crate::engine::time::Instant;
 use crate::sys::log_file::{LogPlace, OpenError};
 use crate::sys::pipe::Pipe;
-use crate::sys::standard::Standard;
 use std::path::{Path, PathBuf};
 
 /// What became of the bytes of one write: together they are all of them.
@@ -82,7 +81,7 @@ pub enum Sink {
     /// A file of the configuration.
     File(Box<RotatingFile<LogPlace>>),
     /// The daemon's own stdout or stderr.
-    Standard(StandardStream<Standard>),
+    Standard(SharedStream),
 }
 
 impl Sink {
@@ -159,9 +158,9 @@ impl Sink {
     }
 
     /// What is wrong at present.
-    pub fn failing(&self) -> Option<&Cause> {
+    pub fn failing(&self) -> Option<Cause> {
         match self {
-            Sink::File(file) => file.failing(),
+            Sink::File(file) => file.failing().cloned(),
             Sink::Standard(stream) => stream.failing(),
         }
     }

@@ -1,8 +1,8 @@
 //! All sinks by id: one for each place, however many streams go there.
 
 use super::rotating_file::{Limits, Passed, RotatingFile};
+use super::shared::SharedStream;
 use super::sink::{Notice, Sink, Written};
-use super::standard::StandardStream;
 use crate::engine::time::Instant;
 use crate::spec::{LogSpec, LogTarget};
 use crate::sys::files::FileIdentity;
@@ -33,6 +33,8 @@ enum Address {
 struct Entry {
     sink: Sink,
     users: usize,
+    /// Its backups are compressed, and how many files had been begun when that was last thought of.
+    compressed: Option<u64>,
     addresses: Vec<Address>,
 }
 
@@ -40,11 +42,24 @@ struct Entry {
 #[derive(Debug)]
 pub struct Sinks {
     umask: u32,
+    /// The daemon's stdout, where its own log goes there too.
+    console: Option<SharedStream>,
     entries: BTreeMap<SinkId, Entry>,
     by_address: BTreeMap<Address, SinkId>,
     /// Those that may have a deadline; all others have none.
     restless: BTreeSet<SinkId>,
+    /// Those that may have backups to compress: where they are, and how many.
+    rotated: BTreeMap<SinkId, (LogPlace, u32)>,
     last_id: u64,
+}
+
+impl Entry {
+    /// Where its backups are, if a new file was begun since the last question; never where nobody compresses.
+    fn rotated(&mut self) -> Option<(LogPlace, u32)> {
+        let (Some(seen), Sink::File(file)) = (&mut self.compressed, &self.sink) else { return None };
+        let is_new = std::mem::replace(seen, file.begun()) != file.begun();
+        is_new.then(|| (file.place().again(), file.limits().backups))
+    }
 }
 
 impl From<&LogSpec> for Limits {
@@ -55,9 +70,10 @@ impl From<&LogSpec> for Limits {
 
 impl Sinks {
     /// An empty registry; new files get 0640 less `umask`, the one that the daemon was started with.
-    pub fn new(umask: u32) -> Sinks {
+    /// `console`: the daemon's stdout, if its own log goes there.
+    pub fn new(umask: u32, console: Option<SharedStream>) -> Sinks {
         let (entries, by_address) = (BTreeMap::new(), BTreeMap::new());
-        Sinks { umask, entries, by_address, restless: BTreeSet::new(), last_id: 0 }
+        Sinks { umask, console, entries, by_address, restless: BTreeSet::new(), rotated: BTreeMap::new(), last_id: 0 }
     }
 
     /// One more user for the sink that a stream goes to; `None` where it needs no sink (nowhere, or wherever stdout goes).
@@ -72,7 +88,25 @@ impl Sinks {
                 None => self.open_file(path, spec.into(), owner)?,
             },
         };
+        if spec.compress {
+            self.compress(id);
+        }
         Ok(Some(id))
+    }
+
+    /// From now on its backups are compressed; some may wait for it since an earlier daemon.
+    fn compress(&mut self, id: SinkId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let Sink::File(file) = &mut entry.sink {
+            file.place_mut().set_pressed();
+            entry.compressed = Some(file.begun());
+            self.rotated.insert(id, (file.place().again(), file.limits().backups));
+        }
+    }
+
+    /// Sinks that may have backups to compress, since the last call: where they are, and how many.
+    pub fn take_rotated(&mut self) -> BTreeMap<SinkId, (LogPlace, u32)> {
+        std::mem::take(&mut self.rotated)
     }
 
     /// The sink that a stream goes to, if it is open already.
@@ -129,6 +163,7 @@ impl Sinks {
             return Written { written: 0, dropped: bytes.len() };
         };
         let written = entry.sink.write(bytes, now);
+        self.rotated.extend(entry.rotated().map(|backups| (id, backups)));
         if entry.sink.deadline().is_some() {
             self.restless.insert(id);
         }
@@ -139,6 +174,7 @@ impl Sinks {
     pub fn pass(&mut self, id: SinkId, pipe: &mut Pipe<'_>, most: usize, now: Instant) -> Passed {
         let Some(entry) = self.entries.get_mut(&id) else { return Passed::Refused };
         let passed = entry.sink.pass(pipe, most, now);
+        self.rotated.extend(entry.rotated().map(|backups| (id, backups)));
         if entry.sink.deadline().is_some() {
             self.restless.insert(id);
         }
@@ -160,6 +196,8 @@ impl Sinks {
 
     /// The earliest deadline of all sinks; one in the past means now.
     pub fn deadline(&mut self) -> Option<Instant> {
+        let rotated = |id: &SinkId| Some((*id, self.entries.get_mut(id)?.rotated()?));
+        self.rotated.extend(self.restless.iter().filter_map(rotated));
         let entries = &self.entries;
         let deadline = |id: &SinkId| entries.get(id).and_then(|entry| entry.sink.deadline());
         self.restless.retain(|id| deadline(id).is_some());
@@ -171,6 +209,7 @@ impl Sinks {
         let mut notices = Vec::new();
         for id in &self.restless {
             let Some(entry) = self.entries.get_mut(id) else { continue };
+            self.rotated.extend(entry.rotated().map(|backups| (*id, backups)));
             if entry.sink.deadline().is_some_and(|deadline| deadline <= now) {
                 entry.sink.on_deadline(now);
                 notices.extend(std::iter::from_fn(|| entry.sink.take_notice(now)).map(|notice| (*id, notice)));
@@ -183,6 +222,9 @@ impl Sinks {
         if let Some(id) = self.known(&address) {
             return Ok(id);
         }
+        if let Some(console) = self.console.clone().filter(|_| address == Address::Stdout) {
+            return Ok(self.insert(Sink::Standard(console), vec![address]));
+        }
         let (name, opened) = match address {
             Address::Stderr => ("/dev/stderr", Standard::stderr()),
             _ => ("/dev/stdout", Standard::stdout()),
@@ -192,7 +234,7 @@ impl Sinks {
             errno: error.raw_os_error().unwrap_or(0),
             user: None,
         };
-        let stream = StandardStream::new(name, opened.map_err(failed)?);
+        let stream = SharedStream::new(name, opened.map_err(failed)?);
         Ok(self.insert(Sink::Standard(stream), vec![address]))
     }
 
@@ -233,7 +275,7 @@ impl Sinks {
         self.last_id += 1;
         let id = SinkId(self.last_id);
         self.by_address.extend(addresses.iter().map(|address| (address.clone(), id)));
-        self.entries.insert(id, Entry { sink, users: 1, addresses });
+        self.entries.insert(id, Entry { sink, users: 1, compressed: None, addresses });
         id
     }
 }

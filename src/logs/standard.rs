@@ -14,6 +14,9 @@ use std::path::PathBuf;
 /// Bytes that wait for a slow reader.
 pub const BACKLOG_MAX: usize = 64 * 1024;
 
+/// The end of a line whose begin is out is kept beyond that, up to this length.
+const BEGUN_MAX: usize = 512 * 1024;
+
 /// From a full pipe to the first look whether it has room again; each look in vain doubles it, up to the second.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_secs(1);
@@ -72,7 +75,8 @@ impl<O: Outlet> StandardStream<O> {
         let taken = if self.backlog.is_empty() && !self.is_broken(now) { self.push_out(bytes, now) } else { 0 };
         let rest = bytes.get(taken..).unwrap_or_default();
         let room = if self.is_broken(now) { 0 } else { BACKLOG_MAX.saturating_sub(self.backlog.len()) };
-        let (kept, dropped) = rest.split_at(rest.len().min(room));
+        let kept = if taken > 0 && !self.is_broken(now) { rest_of_line(rest, room) } else { whole_lines(rest, room) };
+        let (kept, dropped) = rest.split_at(kept);
         if self.backlog.is_empty() && !kept.is_empty() {
             self.look_later(now);
         }
@@ -168,4 +172,21 @@ impl<O: Outlet> StandardStream<O> {
         self.loss.fail(error.into(), 0);
         taken
     }
+}
+
+/// How much of the bytes is kept where not all of it fits: no line is torn by what is dropped.
+fn whole_lines(bytes: &[u8], room: usize) -> usize {
+    let Some(fitting) = bytes.get(..room).filter(|fitting| fitting.len() < bytes.len()) else { return bytes.len() };
+    match fitting.iter().rposition(|byte| *byte == b'\n') {
+        Some(at) => at + 1,
+        // A line that does not fit is dropped whole; what has no lines is cut anywhere.
+        None if bytes.contains(&b'\n') => 0,
+        None => room,
+    }
+}
+
+/// The same where the begin of the first line is out already, and its end has to follow.
+fn rest_of_line(bytes: &[u8], room: usize) -> usize {
+    let end = bytes.iter().take(BEGUN_MAX).position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    whole_lines(bytes, room).max(end)
 }

@@ -52,6 +52,31 @@ pub fn local_timestamp(at: SystemTime) -> String {
     }
 }
 
+/// `2026-01-31T12:00:00.123456Z`, as RFC 3339 has it; a time before 1970 is told as its first moment.
+pub fn rfc3339(at: SystemTime) -> String {
+    const DAY: u64 = 86_400;
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / DAY, since.as_secs() % DAY);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", since.subsec_micros())
+}
+
+/// Year, month and day of so many days after 1970 began: in a calendar that begins each year with March, the leap day is the
+/// last one, and the rest is divisions.
+fn civil(days: u64) -> (u64, u64, u64) {
+    const ERA: u64 = 146_097;
+    // From March 1st of the year 0.
+    let days = days.saturating_add(719_468);
+    let (era, in_era) = (days / ERA, days % ERA);
+    let year = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (year + era * 400 + u64::from(month <= 2), month, day)
+}
+
 fn epoch_seconds(at: SystemTime) -> i64 {
     match at.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
@@ -99,6 +124,25 @@ mod tests {
         }
         let old = local_timestamp(UNIX_EPOCH - year * 69 + Duration::from_secs(86_400 * 30));
         assert_eq!(&old[..4], "1901");
+    }
+
+    #[test]
+    fn times_of_lines_are_those_of_any_other_calendar() {
+        let at = |seconds, micros| rfc3339(UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_micros(micros));
+        assert_eq!(at(0, 0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(at(951_782_400, 1), "2000-02-29T00:00:00.000001Z");
+        assert_eq!(at(1_769_860_800, 123_456), "2026-01-31T12:00:00.123456Z");
+        assert_eq!(at(4_107_542_399, 999_999), "2100-02-28T23:59:59.999999Z");
+        assert_eq!(at(4_107_542_400, 0), "2100-03-01T00:00:00.000000Z");
+        assert_eq!(at(253_402_300_799, 0), "9999-12-31T23:59:59.000000Z");
+        assert_eq!(rfc3339(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000000Z");
+        let next = |days| civil(days + 1);
+        for days in 0..150_000 {
+            let (year, month, day) = civil(days);
+            let same_month = next(days) == (year, month, day + 1) && day <= 30;
+            let first = next(days).2 == 1 && day >= 28;
+            assert!(same_month || first, "{:?} after {:?}", next(days), civil(days));
+        }
     }
 
     #[test]

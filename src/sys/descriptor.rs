@@ -58,7 +58,7 @@ pub(super) fn lift(fd: OwnedFd, lowest: RawFd) -> io::Result<OwnedFd> {
 }
 
 /// Reads into `buffer`; `None` if there is nothing yet.
-pub(super) fn read_now(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+pub(crate) fn read_now(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {
         // SAFETY: the buffer is valid for writes of its length.
         let count = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };

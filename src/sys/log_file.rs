@@ -4,8 +4,10 @@
 //! block or make no sense. A link as the last name is followed only where nobody but root and ourselves could have laid it.
 //! When to move files is decided elsewhere.
 
+mod pressing;
 mod reader;
 
+pub use pressing::Raw;
 pub use reader::LogReader;
 
 use super::files::{FileIdentity, FileKind, errno_text};
@@ -126,6 +128,8 @@ pub struct LogPlace {
     target: PathBuf,
     /// Held from `enter` to `leave`.
     folder: Option<Folder>,
+    /// Backups may be compressed.
+    pressed: bool,
 }
 
 /// Links followed from one log name to the next.
@@ -139,7 +143,13 @@ impl LogPlace {
     pub fn new(path: &Path, owner: Option<Owner>, umask: u32) -> LogPlace {
         let permissions = 0o640 & !umask;
         let mode = Mode::from_bits_truncate(libc::mode_t::try_from(permissions).unwrap_or(0o600));
-        LogPlace { path: path.to_owned(), owner, mode, target: path.to_owned(), folder: None }
+        LogPlace { path: path.to_owned(), owner, mode, target: path.to_owned(), folder: None, pressed: false }
+    }
+
+    /// The same place, for somebody else who does something there.
+    pub fn again(&self) -> LogPlace {
+        let (path, owner, target) = (self.path.clone(), self.owner.clone(), self.target.clone());
+        LogPlace { path, owner, mode: self.mode, target, folder: None, pressed: self.pressed }
     }
 
     /// The path as it was given.
@@ -181,11 +191,21 @@ impl LogPlace {
         Ok((folder.identity(), self.name()?.to_owned()))
     }
 
-    /// What stands at the name of a backup (0: of the log itself); a link is not followed.
-    pub fn look(&self, backup: u32) -> io::Result<Option<(FileKind, FileIdentity)>> {
+    /// From now on backups may be compressed.
+    pub fn set_pressed(&mut self) {
+        self.pressed = true;
+    }
+
+    /// What stands at the name of a backup (0: of the log itself), compressed or not; a link is not followed.
+    pub fn look(&mut self, backup: u32) -> io::Result<Option<(FileKind, FileIdentity)>> {
         let (folder, name) = (self.entered()?, self.backup_name(backup)?);
         match folder.stat(&name) {
             Ok(stat) => Ok(Some((FileKind::of(&stat), FileIdentity::of(&stat)))),
+            Err(Errno::ENOENT) if backup > 0 => {
+                let found = self.look_pressed(backup)?;
+                self.pressed |= found.is_some();
+                Ok(found)
+            }
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
@@ -193,13 +213,20 @@ impl LogPlace {
 
     /// Moves backup `from` (0: the log itself) one number up.
     pub fn shift(&self, from: u32) -> io::Result<()> {
-        let (from, to) = (self.backup_name(from)?, self.backup_name(from.saturating_add(1))?);
-        Ok(self.entered()?.rename(&from, &to)?)
+        if self.pressed {
+            self.shift_either(from)
+        } else {
+            self.rename(&self.backup_name(from)?, &self.backup_name(from.saturating_add(1))?)
+        }
     }
 
     /// Makes the log anew where there is none.
     pub fn create(&self) -> io::Result<LogFile> {
         Ok(create(self.entered()?, &self.backup_name(0)?, self.mode)?)
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(self.entered()?.rename(from, to)?)
     }
 
     fn entered(&self) -> io::Result<&Folder> {

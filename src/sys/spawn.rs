@@ -30,7 +30,7 @@ use block::Wiring;
 use failure::os_error;
 use shared::Place;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Where a stream of the child goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +86,19 @@ pub fn spawn_unheard(plan: &Plan, stdout: Output, stderr: ErrorOutput) -> Result
     Ends::open(plan, stdout, stderr).and_then(|ends| ends.spawn(plan, None, false))
 }
 
+/// Makes a child that reads one file and writes another; what it complains of comes through a pipe. Its verdict may wait
+/// until the child is reaped.
+pub fn spawn_filter(plan: &Plan, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<Fresh, SpawnError> {
+    let mut ends = Ends::open(plan, Output::Inherit(to.as_raw_fd()), ErrorOutput::Separate(Output::Pipe))?;
+    let input = duplicate_above(from.as_raw_fd(), FIRST_FREE).map_err(|error| os_error(SpawnStage::Pipe, &error))?;
+    ends.input = Some(input);
+    ends.spawn(plan, None, false)
+}
+
 /// All pipes of a child, both ends.
 struct Ends {
+    /// `None`: /dev/null.
+    input: Option<OwnedFd>,
     out: Stream,
     /// `None`: where stdout goes.
     err: Option<Stream>,
@@ -104,7 +115,7 @@ impl Ends {
             ErrorOutput::Separate(output) => Some(stream(output)?),
         };
         let (verdict, report) = Verdict::open().map_err(|error| os_error(SpawnStage::Pipe, &error))?;
-        Ok(Ends { out, err, verdict, report })
+        Ok(Ends { input: None, out, err, verdict, report })
     }
 
     fn spawn(mut self, plan: &Plan, marker: Option<&str>, is_heard: bool) -> Result<Fresh, SpawnError> {
@@ -134,7 +145,8 @@ impl Ends {
             Some(fd) => fd.as_ref().map(|fd| number(fd, 1)).transpose()?,
         };
         let verdict = number(&self.report, 2)?;
-        Ok(Wiring { stdout, stderr, verdict, unshare_above: place.map(|_| shared::END) })
+        let stdin = self.input.as_ref().map(AsRawFd::as_raw_fd);
+        Ok(Wiring { stdin, stdout, stderr, verdict, unshare_above: place.map(|_| shared::END) })
     }
 }
 

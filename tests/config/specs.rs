@@ -6,7 +6,7 @@ use std::time::Duration;
 use supervice::config::parse;
 use supervice::engine::message::Signal;
 use supervice::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
-use supervice::spec::{Config, DaemonSpec, LogLevel, LogSpec, LogTarget, ProbeTarget, Reconcile};
+use supervice::spec::{Config, DaemonSpec, LogFormat, LogLevel, LogSpec, LogTarget, ProbeTarget, Reconcile};
 
 pub fn good(text: &str) -> Config {
     parse(text.as_bytes(), Path::new("/srv")).unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -89,7 +89,10 @@ fn a_program_has_its_defaults() {
         health: None,
     };
     assert_eq!(web.policy, policy);
-    assert_eq!(web.stdout, LogSpec { target: LogTarget::Null, maxbytes: 50 << 20, backups: 10 });
+    assert_eq!(
+        web.stdout,
+        LogSpec { target: LogTarget::Null, maxbytes: 50 << 20, backups: 10, compress: false, format: LogFormat::Raw }
+    );
     assert_eq!(web.stderr, web.stdout);
     assert_eq!((web.probe.clone(), web.reconcile), (None, Reconcile::Auto));
     let launch = &web.launch;
@@ -109,7 +112,7 @@ fn a_program_has_its_defaults() {
 fn every_program_option_arrives() {
     let config = good(
         "[program:p]\ncommand=a\nautostart=off\nautorestart=Unexpected\nexitcodes=0,7\nstartsecs=0\nready=Notify\nready_timeout=5\nwatchdog_sec=2.5\nstartretries=0\nstopsignal=sigusr1\n\
-         stopwaitsecs=0.25\nallow_leftover=1\nstdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nredirect_stderr=yes\n\
+         stopwaitsecs=0.25\nallow_leftover=1\nstdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nstdout_logfile_compress=YES\nredirect_stderr=yes\nlog_format=JSON\n\
          environment=A=1,B='2'\nenv_file=a.env, b.env\nclean_env=on\ndirectory=/d\nuser=nobody\numask=027\nno_new_privs=true\npdeathsig=no\n\
          reconcile=KILL\nhealthcheck_type=SCRIPT\nhealthcheck_command=exit 0\nhealthcheck_interval=1\nhealthcheck_timeout=2\n\
          healthcheck_retries=4\nhealthcheck_start_period=0\n",
@@ -136,7 +139,16 @@ fn every_program_option_arrives() {
         health: Some(health),
     };
     assert_eq!(p.policy, policy);
-    assert_eq!(p.stdout, LogSpec { target: LogTarget::File("o".into()), maxbytes: 0, backups: 1 });
+    assert_eq!(
+        p.stdout,
+        LogSpec {
+            target: LogTarget::File("o".into()),
+            maxbytes: 0,
+            backups: 1,
+            compress: true,
+            format: LogFormat::Json
+        }
+    );
     assert_eq!(p.stderr.target, LogTarget::SameAsStdout);
     let launch = &p.launch;
     assert_eq!(launch.env.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["A=1", "B=2"]);

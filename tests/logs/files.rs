@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use supervice::logs::rotating_file::Limits;
 use supervice::logs::sink::Notice;
-use supervice::spec::{LogSpec, LogTarget};
+use supervice::spec::{LogFormat, LogSpec, LogTarget};
 
 #[test]
 fn appends_to_what_is_there() {
@@ -285,7 +285,7 @@ fn a_place_that_fails_must_prove_itself_to_a_new_user() {
 fn nowhere_needs_no_sink() {
     let mut scene = Scene::new();
     for target in [LogTarget::Null, LogTarget::SameAsStdout] {
-        let nowhere = LogSpec { target, maxbytes: 0, backups: 0 };
+        let nowhere = LogSpec { target, maxbytes: 0, backups: 0, compress: false, format: LogFormat::Raw };
         assert_eq!(scene.sinks.open(&nowhere, None).unwrap(), None);
     }
 }
@@ -293,7 +293,8 @@ fn nowhere_needs_no_sink() {
 #[test]
 fn the_daemons_own_streams_have_many_names() {
     let mut scene = Scene::new();
-    let standard = LogSpec { target: LogTarget::DaemonStderr, maxbytes: 1, backups: 1 };
+    let standard =
+        LogSpec { target: LogTarget::DaemonStderr, maxbytes: 1, backups: 1, compress: false, format: LogFormat::Raw };
     let id = scene.sinks.open(&standard, None).unwrap();
     for name in ["/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"] {
         assert_eq!(scene.sinks.open(&spec(Path::new(name), 1, 1), None).unwrap(), id);

@@ -7,6 +7,7 @@ mod files;
 mod follow;
 mod model;
 mod passing;
+mod pressing;
 mod safety;
 mod scene;
 mod standard;

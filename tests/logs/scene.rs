@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use supervice::engine::time::{Duration, Instant};
 use supervice::logs::sink::Notice;
 use supervice::logs::sinks::{SinkId, Sinks};
-use supervice::spec::{LogSpec, LogTarget};
+use supervice::spec::{LogFormat, LogSpec, LogTarget};
 use tempfile::TempDir;
 
 pub fn spec(path: &Path, maxbytes: u64, backups: u32) -> LogSpec {
-    LogSpec { target: LogTarget::File(path.to_owned()), maxbytes, backups }
+    LogSpec { target: LogTarget::File(path.to_owned()), maxbytes, backups, compress: false, format: LogFormat::Raw }
 }
 
 pub fn at(seconds: u64) -> Instant {
@@ -36,7 +36,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         // Other users have to get through it.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Scene { folder, sinks: Sinks::new(0o022) }
+        Scene { folder, sinks: Sinks::new(0o022, None) }
     }
 
     pub fn root(&self) -> &Path {

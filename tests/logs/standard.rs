@@ -213,3 +213,27 @@ fn closing_tries_once_more_and_counts_the_rest() {
     assert!(matches!(notice, Some(Notice::Failing { dropped_bytes: 2, .. })), "{notice:?}");
     assert_eq!(script.got(), "a");
 }
+
+#[test]
+fn what_is_dropped_tears_no_line() {
+    let (mut reader, writer) = pipe();
+    let mut stream = stream(writer.as_fd());
+    let (mut got, mut dropped) = (Vec::new(), 0);
+    for number in 0..3000_u64 {
+        let lines = format!("{number} {}\n{number} second\n", "x".repeat(number as usize % 9000));
+        dropped += stream.write(lines.as_bytes(), at(number)).dropped;
+        if number % 50 == 0 {
+            got.extend(drain(&mut reader));
+        }
+    }
+    for second in 3000..3010 {
+        stream.on_deadline(at(second));
+        got.extend(drain(&mut reader));
+    }
+    assert!(dropped > 0);
+    for line in String::from_utf8(got).unwrap().lines() {
+        let (number, rest) = line.split_once(' ').unwrap();
+        let whole = "x".repeat(number.parse::<usize>().unwrap() % 9000);
+        assert!(rest == whole || rest == "second", "torn: {} bytes of line {number}", rest.len());
+    }
+}

@@ -7,4 +7,6 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+mod compress;
+mod formats;
 mod reading;

@@ -104,6 +104,7 @@ impl<P: Place> RotatingFile<P> {
 
     fn create(&mut self) -> Result<Finding, Cause> {
         self.file = self.place.create()?;
+        self.begun += 1;
         self.appending = true;
         self.at_line_end = Some(true);
         self.resize(Some(0));

@@ -21,7 +21,7 @@ const DEVICE: &str = "is a device, which does not give back what was written to 
 /// A log or one of its backups, open for reading. Renaming and removing do not touch it.
 #[derive(Debug)]
 pub struct LogReader {
-    file: File,
+    pub(super) file: File,
     identity: FileIdentity,
     size: u64,
 }
@@ -80,9 +80,8 @@ impl LogPlace {
     /// The number under which a file stands among the backups; the search ends at the first gap.
     pub fn number_of(&mut self, identity: FileIdentity, most: u32) -> Result<Option<u32>, OpenError> {
         self.enter()?;
-        let look = |backup: &u32| self.look(*backup).ok().flatten();
-        let found = (1..=most).map_while(|backup| look(&backup).map(|(_, there)| (backup, there)));
-        let number = found.into_iter().find(|(_, there)| *there == identity).map(|(backup, _)| backup);
+        let mut numbers = (1..=most).map_while(|backup| Some((backup, self.look(backup).ok()??.1)));
+        let number = numbers.find(|(_, there)| *there == identity).map(|(backup, _)| backup);
         self.leave();
         Ok(number)
     }
@@ -101,7 +100,7 @@ impl LogPlace {
         }
     }
 
-    fn open_entered(&self, backup: u32) -> Result<Option<LogReader>, OpenError> {
+    pub(super) fn open_entered(&self, backup: u32) -> Result<Option<LogReader>, OpenError> {
         let folder = self.folder.as_ref().ok_or_else(|| self.failed(Errno::EBADF))?;
         let name = self.backup_name(backup).map_err(|_| self.failed(Errno::EISDIR))?;
         match open_for_reading(folder, &name) {

@@ -13,6 +13,8 @@ use std::sync::atomic::AtomicU32;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wiring {
     /// `None`: /dev/null.
+    pub(super) stdin: Option<RawFd>,
+    /// `None`: /dev/null.
     pub(super) stdout: Option<RawFd>,
     /// `None`: /dev/null.
     pub(super) stderr: Option<RawFd>,

@@ -80,7 +80,7 @@ fn prepare(block: &Block, verdict: &mut RawFd) -> Result<(), Failure> {
 
 fn stdio(block: &Block, verdict: &mut RawFd) -> Result<(), i32> {
     let null = raw::open_null()?;
-    raw::place(null, 0, false)?;
+    raw::place(block.wiring.stdin.unwrap_or(null), 0, false)?;
     raw::place(block.wiring.stdout.unwrap_or(null), 1, false)?;
     raw::place(block.wiring.stderr.unwrap_or(null), 2, false)?;
     raw::place(block.wiring.verdict, VERDICT_PLACE, true)?;

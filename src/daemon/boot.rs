@@ -3,6 +3,7 @@
 
 use super::children::Children;
 use super::connections::Connections;
+use super::history::History;
 use super::memory::Memory;
 use super::notices::Notices;
 use super::options::{self, Asked, Options};
@@ -193,6 +194,7 @@ fn assemble(
         connections,
         orders: Orders::default(),
         waits: Waits::default(),
+        history: History::default(),
         probes: Probes::new(),
         notices: Notices::new(),
         signals,

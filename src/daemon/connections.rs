@@ -42,6 +42,8 @@ struct Peer {
     follow: Option<Follow>,
     /// Neither root's nor the daemon's user's: gets one answer, DENIED.
     denied: bool,
+    /// As the kernel told when it came.
+    who: Option<socket::Peer>,
 }
 
 /// The listener, where it stands, and everybody who is connected.
@@ -127,6 +129,15 @@ impl Connections {
     pub(super) fn withdraw(&self) {
         if let Err(error) = self.socket.remove_if_ours() {
             log::warn!("removing the socket {} failed: {error}", self.socket.path().display());
+        }
+    }
+
+    /// Who is behind a connection, in words.
+    pub(super) fn asker(&self, key: Key) -> String {
+        match self.table.get(key).and_then(|peer| peer.who) {
+            Some(socket::Peer { uid, pid: Some(pid), .. }) => format!("uid {uid} (pid {pid})"),
+            Some(socket::Peer { uid, .. }) => format!("uid {uid}"),
+            None => "somebody who left".to_owned(),
         }
     }
 
@@ -255,8 +266,9 @@ impl Daemon {
         if self.connections.len() >= CONNECTIONS_MAX {
             self.evict();
         }
-        let denied = is_stranger(&stream);
-        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, denied });
+        let who = identify(&stream);
+        let denied = is_stranger(who.as_ref());
+        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, denied, who });
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.reactor.register(peer.conn.stream_mut(), source(Kind::Conn, key), both) {
@@ -318,17 +330,21 @@ impl Daemon {
     }
 }
 
-/// Only root and the daemon's own user may order anything; whoever cannot be told is a stranger.
-fn is_stranger(stream: &UnixStream) -> bool {
-    match socket::peer_credentials(stream) {
-        Ok(peer) if peer.uid == 0 || peer.uid == user::effective_uid() => false,
-        Ok(peer) => {
-            log::warn!("denied a control connection of uid {} (pid {})", peer.uid, peer.pid.unwrap_or(0));
-            true
-        }
-        Err(error) => {
-            log::warn!("denied a control connection that shows no credentials: {error}");
-            true
-        }
+/// Who connected; whoever cannot be told is a stranger.
+fn identify(stream: &UnixStream) -> Option<socket::Peer> {
+    let told = socket::peer_credentials(stream);
+    if let Err(error) = &told {
+        log::warn!("denied a control connection that shows no credentials: {error}");
     }
+    told.ok()
+}
+
+/// Only root and the daemon's own user may order anything.
+fn is_stranger(who: Option<&socket::Peer>) -> bool {
+    let Some(peer) = who else { return true };
+    let denied = peer.uid != 0 && peer.uid != user::effective_uid();
+    if denied {
+        log::warn!("denied a control connection of uid {} (pid {})", peer.uid, peer.pid.unwrap_or(0));
+    }
+    denied
 }

@@ -8,6 +8,7 @@ pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod history;
 mod many;
 mod marker;
 mod memory;
@@ -43,6 +44,7 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use history::History;
 use memory::Memory;
 use notices::Notices;
 use orders::Orders;
@@ -117,6 +119,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     waits: Waits,
+    history: History,
     probes: Probes,
     notices: Notices,
     signals: Signals,

@@ -197,6 +197,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "reload" => bare(Request::Reload),
         "reopen" => bare(Request::Reopen),
         "rotate" => Ok(Request::Rotate { name: name()? }),
+        "why" => Ok(Request::Why { name: name()? }),
         "clearlog" => Ok(Request::ClearLog { name: name()? }),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }

@@ -17,6 +17,7 @@ commands:
   wait NAME=CONDITION...  Wait until each is running, healthy, stopped, exited,
                           exited:CODE or fatal
   signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
+  why NAME                Tell what led a process to where it is
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
   version                 Print the versions of both sides
@@ -146,6 +147,19 @@ Sends a signal (HUP, SIGUSR1, 10, RTMIN+1) to the process group of each, or to i
 examples:
   supervicectl signal HUP nginx
   supervicectl signal --leader USR1 'worker:*'
+",
+    },
+    Topic {
+        command: "why",
+        text: "usage: supervicectl why NAME
+
+Tells in one line why a process is as it is, then what happened to it, the oldest first: starts, exits,
+failed starts, health checks, retries, reloads, and orders with the user and the pid of who gave them.
+The last 64 records are kept, for as long as the daemon lives.
+
+examples:
+  supervicectl why web
+  supervicectl why web --json | jq -r '.history[] | select(.event == \"exited\") | .text'
 ",
     },
     Topic {

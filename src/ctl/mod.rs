@@ -189,6 +189,7 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         }
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
+        (Request::Why { .. }, _) => render::history(answer),
         (Request::Reload, _) => render::reload(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })
@@ -237,6 +238,7 @@ fn asked(request: &Request) -> Vec<&str> {
         | Request::Stop { name }
         | Request::Restart { name, .. }
         | Request::Rotate { name }
+        | Request::Why { name }
         | Request::ClearLog { name } => vec![name],
         Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
         _ => Vec::new(),

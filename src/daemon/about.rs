@@ -60,6 +60,7 @@ impl Daemon {
             }
         };
         let Some(found) = self.meant(conn, id, &order.names) else { return };
+        self.note_order(conn, &report::signal_name(signal), &found.members);
         let sent = found.members.iter().map(|&instance| self.signal_one(instance, signal, order.leader));
         let results: Vec<Told> = sent.chain(found.unknown.iter().map(|name| nobody(name))).collect();
         let done = format!("Sent {} to", report::signal_name(signal));

@@ -4,6 +4,7 @@
 use super::children::Children;
 use super::connections::Connections;
 use super::doorkeeper::{Doorkeeper, openness};
+use super::history::History;
 use super::memory::Memory;
 use super::notices::Notices;
 use super::options::{self, Asked, Options};
@@ -195,6 +196,7 @@ fn assemble(
         connections,
         orders: Orders::default(),
         waits: Waits::default(),
+        history: History::default(),
         probes: Probes::new(),
         presses: Presses::default(),
         notices: Notices::new(),

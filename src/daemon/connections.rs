@@ -134,6 +134,15 @@ impl Connections {
         }
     }
 
+    /// Who is behind a connection, in words.
+    pub(super) fn asker(&self, key: Key) -> String {
+        match self.table.get(key).map(|peer| (peer.guest.uid, peer.guest.pid)) {
+            Some((Some(uid), Some(pid))) => format!("uid {uid} (pid {pid})"),
+            Some((Some(uid), None)) => format!("uid {uid}"),
+            _ => "somebody who left".to_owned(),
+        }
+    }
+
     /// What a connection follows.
     pub(super) fn follow_mut(&mut self, key: Key) -> Option<&mut Option<Follow>> {
         self.table.get_mut(key).map(|peer| &mut peer.follow)

@@ -3,6 +3,7 @@
 //! Default is nothing. Root and the daemon's own user may do everything; a stranger is told so and costs one log line a
 //! second in all.
 
+use crate::engine::message::Pid;
 use crate::engine::time::{Duration, Instant};
 use crate::spec::{DaemonSpec, Grant, Role, Whom};
 use crate::sys::socket::{self, Openness, Peer};
@@ -18,6 +19,8 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Guest {
     /// Its user; `None`: nobody can tell.
     pub(super) uid: Option<u32>,
+    /// Its process, where the system tells; it may be gone by now.
+    pub(super) pid: Option<Pid>,
     /// What it may do; `None`: nothing.
     pub(super) role: Option<Role>,
 }
@@ -75,7 +78,7 @@ impl Doorkeeper {
             Ok(peer) => peer,
             Err(error) => {
                 self.tell(now, &format!("denied a control connection that shows no credentials: {error}"));
-                return Guest { uid: None, role: None };
+                return Guest { uid: None, pid: None, role: None };
             }
         };
         let role = self.role(&peer, || socket::peer_groups(connection).unwrap_or_else(|_| vec![peer.gid]));
@@ -83,7 +86,7 @@ impl Doorkeeper {
             let pid = peer.pid.unwrap_or(0);
             self.tell(now, &format!("denied a control connection of uid {} (pid {pid})", peer.uid));
         }
-        Guest { uid: Some(peer.uid), role }
+        Guest { uid: Some(peer.uid), pid: peer.pid, role }
     }
 
     fn role(&self, peer: &Peer, groups: impl FnOnce() -> Vec<u32>) -> Option<Role> {
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn reading_is_less_than_ordering() {
-        let guest = |role| Guest { uid: Some(1), role };
+        let guest = |role| Guest { uid: Some(1), pid: None, role };
         assert!(guest(Some(Role::Admin)).may(Role::Read) && guest(Some(Role::Admin)).may(Role::Admin));
         assert!(guest(Some(Role::Read)).may(Role::Read) && !guest(Some(Role::Read)).may(Role::Admin));
         assert!(!guest(None).may(Role::Read));

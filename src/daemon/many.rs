@@ -52,6 +52,7 @@ impl Daemon {
             Verb::Stop => Command::Stop(members.clone()),
             Verb::Restart { force } => Command::Restart { instances: members.clone(), force },
         };
+        self.note_order(conn, verb.name(), &members);
         let members = members.into_iter().map(|id| self.member(id)).collect();
         self.order(Some(Asker { conn, id }), Order::Many(Many { verb, members, unknown }), command);
     }
@@ -106,7 +107,9 @@ fn told(name: &str, reply: Reply) -> Told {
     match reply {
         Reply::Ok { message } => Told::ok(name, message),
         Reply::Error { code, message, reason } => Told::error(name, code, message, reason),
-        Reply::Reload { .. } | Reply::Status(_) | Reply::Info(_) | Reply::Results { .. } => Told::ok(name, "Done"),
+        Reply::Reload { .. } | Reply::Status(_) | Reply::Info(_) | Reply::History { .. } | Reply::Results { .. } => {
+            Told::ok(name, "Done")
+        }
     }
 }
 

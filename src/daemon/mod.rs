@@ -9,6 +9,7 @@ mod children;
 mod connections;
 mod deaths;
 mod doorkeeper;
+mod history;
 mod many;
 mod marker;
 mod memory;
@@ -45,6 +46,7 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use history::History;
 use memory::Memory;
 use notices::Notices;
 use orders::Orders;
@@ -122,6 +124,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     waits: Waits,
+    history: History,
     probes: Probes,
     presses: Presses,
     notices: Notices,

@@ -26,6 +26,7 @@ impl Daemon {
                 self.roster.forget(instance);
                 self.probes.forget(instance);
                 self.notices.forget(instance);
+                self.history.forget(instance);
                 self.settle_waits_of(instance, None);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),
@@ -35,6 +36,7 @@ impl Daemon {
 
     fn publish(&mut self, event: &Event) {
         self.probes.note(event, self.now);
+        self.note_in_history(event);
         self.note_for_waits(event);
         if let Some((level, text)) = report::line(event, &self.roster, &self.probes) {
             let level = if self.is_old_news(event) { log::Level::Debug } else { level };

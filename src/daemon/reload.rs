@@ -82,6 +82,7 @@ impl Daemon {
         self.reload_under_way = true;
         let (plan, changes) = self.roster.adopt(config, &mut self.engine);
         self.streams.set_limits(&self.roster);
+        self.note_changes(&changes);
         self.orders.reword(ticket, Order::Reload(changes));
         self.feed(Input::Command { ticket, command: Command::Reload(plan) });
     }

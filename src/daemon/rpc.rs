@@ -51,6 +51,7 @@ impl Daemon {
                 self.wait_for(conn, id, &conditions, timeout_ms.map(Duration::from_millis));
             }
             Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
+            Request::Why { name } => self.why(conn, id.as_ref(), &name),
             Request::Info => self.info(conn, id.as_ref()),
             Request::Shutdown => self.shut_down_asked(conn, id),
             Request::MainTail(query) => self.main_tail(conn, id, query),
@@ -61,6 +62,7 @@ impl Daemon {
         let Some(instance) = self.roster.by_name(&name) else {
             return self.not_found(conn, id, "Process not found");
         };
+        self.note_order(conn, verb.name(), &[instance]);
         let (order, command) = match verb {
             Verb::Start => (Order::Start(name), Command::Start(vec![instance])),
             Verb::Stop => (Order::Stop(name), Command::Stop(vec![instance])),
@@ -73,6 +75,7 @@ impl Daemon {
         let Some(members) = self.roster.group(&name).map(<[InstanceId]>::to_vec) else {
             return self.not_found(conn, id, "Group not found");
         };
+        self.note_order(conn, verb.name(), &members);
         let (order, command) = match verb {
             Verb::Stop => (Order::StopGroup(name), Command::Stop(members)),
             Verb::Start | Verb::Restart { .. } => (Order::StartGroup(name), Command::Start(members)),
@@ -186,9 +189,12 @@ fn millis(time: Duration) -> u64 {
 /// The role a request takes; whoever may only ask changes nothing.
 fn needed(request: &Request) -> Role {
     match request {
-        Request::Status(_) | Request::Info | Request::Wait { .. } | Request::Tail { .. } | Request::MainTail(_) => {
-            Role::Read
-        }
+        Request::Status(_)
+        | Request::Info
+        | Request::Wait { .. }
+        | Request::Why { .. }
+        | Request::Tail { .. }
+        | Request::MainTail(_) => Role::Read,
         Request::Start { .. }
         | Request::Stop { .. }
         | Request::Restart { .. }

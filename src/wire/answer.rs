@@ -1,6 +1,7 @@
 //! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
 
 use super::base64;
+use super::history::Happening;
 use super::info::SelfPortrait;
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ pub struct Answer {
     pub changed: Vec<String>,
     /// What became of each, where several were meant.
     pub results: Vec<Verdict>,
+    /// What happened to a process.
+    pub history: Vec<Happening>,
     /// The daemon in numbers.
     pub info: Option<SelfPortrait>,
     /// `stdout`, `stderr` or `log`: what a piece of a log is of.

@@ -4,6 +4,7 @@
 //! everything else is said in further keys. A reply is never longer than a frame.
 
 use super::frame::{self, MAX_FRAME};
+use super::history::Happening;
 use super::info::SelfPortrait;
 use super::request::Id;
 use serde::{Serialize, Serializer};
@@ -187,6 +188,13 @@ pub enum Reply {
     Status(Vec<ProcessRow<'static>>),
     /// The daemon in numbers.
     Info(Box<SelfPortrait>),
+    /// What led a process to where it is.
+    History {
+        /// In one sentence.
+        message: String,
+        /// One after the other.
+        history: Vec<Happening>,
+    },
     /// What became of an order to several.
     Results {
         /// `None`: all is as ordered.
@@ -260,6 +268,8 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<&'a SelfPortrait>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<&'a [Happening]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
 
@@ -276,6 +286,7 @@ impl<Rows: Serialize> Default for Written<'_, Rows> {
             changed: None,
             results: None,
             info: None,
+            history: None,
             id: None,
         }
     }
@@ -354,6 +365,13 @@ impl Reply {
                 ..Written::default()
             },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
+            Reply::History { message, history } => Written {
+                status: "ok",
+                message: Some(message.into()),
+                history: Some(history),
+                id,
+                ..Written::default()
+            },
             Reply::Info(info) => Written { status: "ok", info: Some(info), id, ..Written::default() },
             Reply::Results { code, message, results } => Written {
                 status: if code.is_none() { "ok" } else { "error" },
@@ -373,6 +391,7 @@ impl Reply {
             Reply::Error { code, message, reason } => Reply::error(*code, cut(message), reason.as_deref().map(cut)),
             Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
             Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
+            Reply::History { message, .. } => Reply::ok(cut(message)),
             Reply::Info(_) => too_large("Reply above 1 MiB"),
             Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
             Reply::Status(_) => {

@@ -137,6 +137,11 @@ pub enum Request {
     },
     /// Send a signal.
     Signal(SignalOrder),
+    /// What led a process to where it is?
+    Why {
+        /// Which.
+        name: String,
+    },
     /// What is there to say about the daemon itself?
     Info,
     /// Stop everything, and the daemon.
@@ -300,6 +305,7 @@ impl Found<'_> {
             "maintail" => Request::MainTail(self.tail_query()?),
             "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
             "signal" => Request::Signal(self.signal_order()?),
+            "why" => Request::Why { name: self.name()? },
             "info" => Request::Info,
             "shutdown" => Request::Shutdown,
             other => return Err(unknown(&text::echoed(other))),

@@ -60,6 +60,7 @@ impl Request {
             Request::MainTail(_) => "maintail",
             Request::Wait { .. } => "wait",
             Request::Signal(_) => "signal",
+            Request::Why { .. } => "why",
             Request::Info => "info",
             Request::Shutdown => "shutdown",
         }
@@ -86,7 +87,8 @@ impl Request {
             | Request::StartGroup { name }
             | Request::StopGroup { name }
             | Request::Rotate { name }
-            | Request::ClearLog { name } => Spoken { name: Some(name), ..plain },
+            | Request::ClearLog { name }
+            | Request::Why { name } => Spoken { name: Some(name), ..plain },
             Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();

@@ -7,4 +7,5 @@ mod harness;
 
 mod names;
 mod output;
+mod story;
 mod waiting;

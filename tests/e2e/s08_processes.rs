@@ -277,10 +277,10 @@ fn row_12_a_crash_loop_ends() {
 
 #[test]
 fn row_12_runs_are_at_least_a_second_apart() {
+    let begun = Instant::now();
     let d = Daemon::start(
         "[program:a]\ncommand = {actor} --touch {dir}/t --exit 1 --after 20\nstartsecs = 0\nstartretries = 1\n",
     );
-    let begun = Instant::now();
     d.wait("five runs", || (d.home.pids("t").len() >= 5).then_some(()));
     assert!(begun.elapsed() > Duration::from_millis(3800), "{:?}", begun.elapsed());
     assert_ne!(d.state("a"), "FATAL", "a run that had reached RUNNING is no failed attempt");

@@ -97,7 +97,7 @@ fn row_08_too_many_arguments_are_fatal_at_once() {
 #[test]
 fn row_08_a_busy_file_is_tried_again_and_counts_nothing() {
     let home = Home::new();
-    home.copy_program(&actor(), "busy", 0o755);
+    home.copy_program(actor(), "busy", 0o755);
     let hold = OpenOptions::new().write(true).open(home.join("busy")).unwrap();
     let d = Daemon::start_in(home, "[program:a]\ncommand = {dir}/busy\nstartretries = 0\nstartsecs = 0\n");
     d.wait_state("a", "BACKOFF");

@@ -131,7 +131,7 @@ fn row_04_a_child_that_nothing_can_kill() {
 #[test]
 fn row_06_an_exec_that_hangs() {
     let home = Home::new();
-    let slow = home.copy_program("/bin/sleep".as_ref(), "slow", 0o755);
+    let slow = home.copy_program("/bin/sleep", "slow", 0o755);
     home.configure("[program:slow]\ncommand = {dir}/slow 1000\nautostart = no\nstartsecs = 0\n[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
     let mut command = home.command("strace");
     let delay = ["-e", "trace=execve", "-e", "inject=execve:delay_enter=6000000"];

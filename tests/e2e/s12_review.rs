@@ -98,8 +98,7 @@ fn somebody_who_is_no_root_may_name_himself() {
     home.configure("[program:web]\ncommand = {actor}\nuser = nobody\nstartsecs = 0\n");
     nix::unistd::chown(home.path(), Some(65534.into()), Some(65534.into())).unwrap();
     nix::unistd::chown(&home.config_path(), Some(65534.into()), Some(65534.into())).unwrap();
-    let daemon = home.join("daemon");
-    fs::copy(supervice(), &daemon).unwrap();
+    let daemon = home.copy_program(supervice(), "daemon", 0o755);
     let mut command = home.command("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&daemon);
     let d = Daemon::launch_by(home, command);

@@ -1,7 +1,7 @@
 //! What it costs to carry the output of children: the daemon beside bare copy loops, in the same run.
 //!
 //! `cargo bench --bench logs`; `ROUNDS`, `MIB` (volume of a row) and `FOLDER` (on a tmpfs by default) may be set. Each figure is
-//! the median of the rounds; CPU time is the reader's alone, MB/s what the writers got through.
+//! the median of the rounds; CPU time is the reader's alone, MB/s what the writers got through. The answer is two Markdown tables.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a measurement that meets the unexpected has failed")]
 
 use std::fs::{self, File};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// A copied file is started over at this size, as the daemon rotates its own.
 const FILE_SIZE: u64 = 16 << 20;
 const MIB: usize = 1 << 20;
+/// Times that a flood comes and goes.
+const FLOODS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -100,6 +102,10 @@ struct Row {
     size: usize,
     children: usize,
     mib: usize,
+    /// The copy loop it is held against.
+    beside: &'static str,
+    /// At most this much of its CPU time, and at least this much of its speed if that is a goal too.
+    goal: (f64, Option<f64>),
 }
 
 #[derive(Clone, Copy, Default)]
@@ -117,16 +123,19 @@ fn setting(name: &str, default: usize) -> usize {
 fn measure() {
     let (rounds, mib) = (setting("ROUNDS", 5), setting("MIB", 0));
     let volume = |default| if mib > 0 { mib } else { default };
+    let row = |title, size, children| match size {
+        4096 => Row { title, size, children, mib: volume(1024), beside: "copy", goal: (1.2, Some(0.85)) },
+        _ => Row { title, size, children, mib: volume(192), beside: "lazy", goal: (1.3, None) },
+    };
     let rows = [
-        Row { title: "4 KiB x1", size: 4096, children: 1, mib: volume(1024) },
-        Row { title: "4 KiB x8", size: 4096, children: 8, mib: volume(1024) },
-        Row { title: "100 B x1", size: 100, children: 1, mib: volume(192) },
-        Row { title: "100 B x8", size: 100, children: 8, mib: volume(192) },
+        row("4 KiB writes, 1 child", 4096, 1),
+        row("4 KiB writes, 8 children", 4096, 8),
+        row("100-byte lines, 1 child", 100, 1),
+        row("100-byte lines, 8 children", 100, 8),
     ];
-    println!(
-        "{:<10} {:<10} {:>10} {:>14} {:>12} {:>12}",
-        "row", "reader", "MB/s", "CPU s/GiB", "MB/s ratio", "CPU ratio"
-    );
+    println!("{rounds} rounds in turn, medians; load {}\n", load());
+    println!("| output of | reader | MB/s | CPU s/GiB | MB/s, ratio | CPU, ratio | goal | met |");
+    println!("|---|---|--:|--:|--:|--:|---|---|");
     for row in rows {
         let mut figures = vec![Vec::new(); CONTENDERS.len()];
         for _ in 0..rounds {
@@ -135,20 +144,38 @@ fn measure() {
             }
         }
         let medians: Vec<Figure> = figures.iter().map(|figures| median(figures)).collect();
+        let base = medians[CONTENDERS.iter().position(|name| *name == row.beside).unwrap()];
         for (contender, figure) in CONTENDERS.iter().zip(&medians) {
-            let base = if row.size == 4096 { medians[0] } else { medians[1] };
-            println!(
-                "{:<10} {:<10} {:>10.0} {:>14.3} {:>12.2} {:>12.2}",
-                row.title,
-                contender,
-                figure.megabytes,
-                figure.cpu_per_gib,
-                figure.megabytes / base.megabytes,
-                figure.cpu_per_gib / base.cpu_per_gib
-            );
+            print_line(row, contender, *figure, base);
         }
     }
     flood(setting("STATUS", 4000));
+    println!("\nload afterwards {}", load());
+}
+
+fn print_line(row: Row, contender: &str, figure: Figure, base: Figure) {
+    let (speed, cpu) = (figure.megabytes / base.megabytes, figure.cpu_per_gib / base.cpu_per_gib);
+    let (most, least) = row.goal;
+    let met = cpu <= most && least.is_none_or(|least| speed >= least);
+    let goal = match least {
+        _ if contender != "supervice" => String::new(),
+        Some(least) => format!("CPU ≤ {most} × {0}, MB/s ≥ {least} × {0}", row.beside),
+        None => format!("CPU ≤ {most} × {}", row.beside),
+    };
+    let met = if contender == "supervice" { yes(met) } else { "" };
+    println!(
+        "| {} | {contender} | {:.0} | {:.3} | {speed:.2} | {cpu:.2} | {goal} | {met} |",
+        row.title, figure.megabytes, figure.cpu_per_gib
+    );
+}
+
+fn yes(met: bool) -> &'static str {
+    if met { "yes" } else { "no" }
+}
+
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn median(figures: &[Figure]) -> Figure {
@@ -255,6 +282,11 @@ impl Daemon {
         let mut stream = UnixStream::connect(&self.socket)?;
         ask(&mut stream, request)
     }
+
+    fn order(&self, command: &str, name: &str) {
+        let reply = self.ask(&format!(r#"{{"command":"{command}","name":"{name}"}}"#)).unwrap();
+        assert!(reply.contains(r#""status":"ok""#), "{command} {name}: {reply}");
+    }
 }
 
 impl Drop for Daemon {
@@ -290,7 +322,7 @@ fn run_daemon(row: Row, total: usize, folder: &Path) -> (Duration, Duration) {
     let names: Vec<String> = (0..row.children).map(|number| format!("w{number}")).collect();
     let daemon = Daemon::start(folder, &format!("{programs}[group:g]\nprograms = {}\n", names.join(",")));
     let before = cpu_of(daemon.child.id());
-    daemon.ask(r#"{"command":"startgroup","name":"g"}"#).unwrap();
+    daemon.order("startgroup", "g");
     wait_for(|| (0..row.children).all(|number| folder.join(format!("report{number}")).exists()));
     wait_for(|| daemon.ask(r#"{"command":"status"}"#).unwrap().matches("EXITED").count() == row.children);
     (cpu_of(daemon.child.id()) - before, slowest(folder, row.children))
@@ -305,25 +337,33 @@ fn flood(questions: usize) {
         folder.path().display()
     );
     let daemon = Daemon::start(folder.path(), &programs);
-    let quiet = latencies(&daemon, questions);
-    daemon.ask(r#"{"command":"startgroup","name":"y"}"#).unwrap();
-    let flooded = latencies(&daemon, questions);
-    for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
-        let at = |all: &[Duration]| all[(all.len() as f64 * part) as usize].as_secs_f64() * 1e6;
-        let (quiet, flooded) = (at(&quiet), at(&flooded));
-        println!("status {name}: {quiet:.0} us quiet, {flooded:.0} us beside 4 x yes ({:.2} x)", flooded / quiet);
+    // In turn, so that what else the machine does weighs on both alike.
+    let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
+    for _ in 0..FLOODS {
+        quiet.extend(latencies(&daemon, questions / FLOODS));
+        daemon.order("startgroup", "y");
+        flooded.extend(latencies(&daemon, questions / FLOODS));
+        daemon.order("stopgroup", "y");
+    }
+    println!("\n| status | quiet, µs | beside 4 × yes, µs | ratio | goal | met |\n|---|--:|--:|--:|---|---|");
+    for (name, part, goal) in [("p50", 0.5, 2.0), ("p99", 0.99, 1.5)] {
+        let at = |all: &mut Vec<Duration>| {
+            all.sort();
+            all[(all.len() as f64 * part) as usize].as_secs_f64() * 1e6
+        };
+        let (quiet, flooded) = (at(&mut quiet), at(&mut flooded));
+        let ratio = flooded / quiet;
+        println!("| {name} | {quiet:.0} | {flooded:.0} | {ratio:.2} | ≤ {goal} | {} |", yes(ratio <= goal));
     }
 }
 
 fn latencies(daemon: &Daemon, questions: usize) -> Vec<Duration> {
     let mut stream = UnixStream::connect(&daemon.socket).unwrap();
-    let mut all: Vec<Duration> = (0..questions)
+    (0..questions)
         .map(|_| {
             let begun = Instant::now();
             ask(&mut stream, r#"{"command":"status"}"#).unwrap();
             begun.elapsed()
         })
-        .collect();
-    all.sort();
-    all
+        .collect()
 }

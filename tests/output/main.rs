@@ -9,4 +9,5 @@ mod harness;
 
 mod compress;
 mod formats;
+mod numbered;
 mod reading;

@@ -139,6 +139,10 @@ impl Daemon {
 
     /// What comes next for a follower that has taken everything; false if nothing does.
     pub(super) fn send_next_piece(&mut self, conn: Key) -> bool {
+        // Nothing is kept for whoever does not read: one piece at a time.
+        if !self.connections.has_taken_all(conn) {
+            return false;
+        }
         let Some(Some(follow)) = self.connections.follow_mut(conn) else { return false };
         let mut bytes = vec![0; PIECE];
         let cursor = &mut follow.cursor;

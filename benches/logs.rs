@@ -4,9 +4,10 @@
 //! the median of the rounds; CPU time is the reader's alone, MB/s what the writers got through. The answer is two Markdown tables.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a measurement that meets the unexpected has failed")]
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -48,17 +49,13 @@ trait Owned {
 
 impl Owned for io::Stdout {
     fn try_clone_to_owned(&self) -> std::os::fd::OwnedFd {
-        use std::os::fd::AsFd;
         self.as_fd().try_clone_to_owned().unwrap()
     }
 }
 
 /// Moves stdin into a file, and nothing else.
 fn copy(manner: &str, path: &Path) {
-    let mut input = File::from({
-        use std::os::fd::AsFd;
-        io::stdin().as_fd().try_clone_to_owned().unwrap()
-    });
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
     let file = File::create(path).unwrap();
     let lazy = manner == "lazy";
     if lazy {
@@ -76,11 +73,7 @@ fn copy(manner: &str, path: &Path) {
             (&file).write_all(&buffer[..count]).unwrap();
         }
         size += count as u64;
-        if size >= FILE_SIZE {
-            size = 0;
-            file.set_len(0).unwrap();
-            io::Seek::rewind(&mut &file).unwrap();
-        }
+        start_over(&file, &mut size);
         if lazy && count < 64 * 1024 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -114,7 +107,8 @@ struct Figure {
     megabytes: f64,
 }
 
-const CONTENDERS: [&str; 4] = ["copy", "lazy", "splice", "supervice"];
+/// `thread`: one thread copies for all children, as the daemon has to; the other copies are a process for each child.
+const CONTENDERS: [&str; 5] = ["copy", "lazy", "splice", "thread", "supervice"];
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
@@ -197,6 +191,7 @@ fn run(row: Row, contender: &str) -> Figure {
     let total = row.mib * MIB / row.children;
     let (cpu, elapsed) = match contender {
         "supervice" => run_daemon(row, total, folder.path()),
+        "thread" => run_thread(row, total, folder.path()),
         manner => run_copies(row, total, manner, folder.path()),
     };
     let volume = (total * row.children) as f64;
@@ -210,13 +205,7 @@ fn run_copies(row: Row, total: usize, manner: &str, folder: &Path) -> (Duration,
     let me = std::env::current_exe().unwrap();
     let mut pairs: Vec<(Child, Child)> = (0..row.children)
         .map(|number| {
-            let report = folder.join(format!("report{number}"));
-            let mut writer = Command::new(&me)
-                .args(["write", &row.size.to_string(), &total.to_string()])
-                .arg(report)
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
+            let mut writer = writer(row, total, folder, number);
             let pipe = writer.stdout.take().unwrap();
             let file = folder.join(format!("file{number}"));
             let reader = Command::new(&me).args(["copy", manner]).arg(file).stdin(pipe).spawn().unwrap();
@@ -234,13 +223,68 @@ fn run_copies(row: Row, total: usize, manner: &str, folder: &Path) -> (Duration,
     (cpu, slowest(folder, row.children))
 }
 
+fn run_thread(row: Row, total: usize, folder: &Path) -> (Duration, Duration) {
+    let mut writers: Vec<Child> = (0..row.children).map(|number| writer(row, total, folder, number)).collect();
+    let before = cpu_of_thread();
+    let mut open: Vec<(File, File, u64)> = Vec::new();
+    for (number, writer) in writers.iter_mut().enumerate() {
+        let pipe = File::from(std::os::fd::OwnedFd::from(writer.stdout.take().unwrap()));
+        open.push((pipe, File::create(folder.join(format!("file{number}"))).unwrap(), 0));
+    }
+    let mut buffer = vec![0; 64 * 1024];
+    while !open.is_empty() {
+        let mut asked: Vec<PollFd> =
+            open.iter().map(|(pipe, ..)| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut asked, PollTimeout::NONE).unwrap();
+        let ready: Vec<bool> = asked.iter().map(|one| one.any() == Some(true)).collect();
+        let mut ready = ready.into_iter();
+        open.retain_mut(|(pipe, file, size)| {
+            if !ready.next().unwrap() {
+                return true;
+            }
+            let count = pipe.read(&mut buffer).unwrap();
+            file.write_all(&buffer[..count]).unwrap();
+            *size += count as u64;
+            start_over(file, size);
+            count > 0
+        });
+    }
+    let cpu = cpu_of_thread() - before;
+    for writer in &mut writers {
+        assert!(writer.wait().unwrap().success());
+    }
+    (cpu, slowest(folder, row.children))
+}
+
+fn writer(row: Row, total: usize, folder: &Path, number: usize) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["write", &row.size.to_string(), &total.to_string()]).arg(folder.join(format!("report{number}")));
+    command.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn start_over(mut file: &File, size: &mut u64) {
+    if *size >= FILE_SIZE {
+        *size = 0;
+        file.set_len(0).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+    }
+}
+
 fn is_zombie(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// What it ran, to the nanosecond.
 fn cpu_of(pid: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    cpu_in(&format!("/proc/{pid}/schedstat"))
+}
+
+fn cpu_of_thread() -> Duration {
+    cpu_in("/proc/thread-self/schedstat")
+}
+
+fn cpu_in(path: &str) -> Duration {
+    let text = fs::read_to_string(path).unwrap();
     Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
 }
 

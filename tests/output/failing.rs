@@ -103,7 +103,7 @@ fn row_30_a_folder_that_cannot_be_written() {
     let home = Home::new();
     home.open_to_all();
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-    home.copy_program(&supervice(), "daemon", 0o755);
+    home.copy_program(supervice(), "daemon", 0o755);
     home.configure(&ticker("logs/o", "stdout_logfile_maxbytes = 100\nstdout_logfile_backups = 2\n"));
     fs::set_permissions(home.config_path(), fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir(home.join("logs")).unwrap();

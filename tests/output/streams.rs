@@ -101,6 +101,22 @@ fn row_38_megabytes_without_a_line_end() {
     assert!((1..=30).all(|number| bytes(&d, &format!("o.{number}")).len() <= 1 << 20));
 }
 
+/// Each of them writes all of it by one call, and is let go on in the middle of it again and again.
+#[test]
+fn large_writes_of_many_are_read_to_their_end() {
+    const LENGTH: usize = 8_000_000;
+    let d = Daemon::start(&format!(
+        "[program:a]\ncommand = {{actor}} --bytes {LENGTH} --touch {{dir}}/t\nnumprocs = 8\nstartsecs = 0\n\
+         stdout_logfile = {{dir}}/o%(process_num)s\nstdout_logfile_maxbytes = 1MB\nstdout_logfile_backups = 9\n"
+    ));
+    d.wait_within(3 * DEADLINE, "nobody waits for the pipe", || (d.home.pids("t").len() == 8).then_some(()));
+    for number in 0..8 {
+        let name = format!("o{number:02}");
+        d.wait("all is there", || (whole(&d, &name, 9).len() >= LENGTH).then_some(()));
+        assert_same(&whole(&d, &name, 9), &pattern(LENGTH));
+    }
+}
+
 #[test]
 fn row_39_two_programs_in_one_file() {
     let program = |name: &str| {

@@ -154,8 +154,9 @@ examples:
         text: "usage: supervicectl why NAME
 
 Tells in one line why a process is as it is, then what happened to it, the oldest first: starts, exits,
-failed starts, health checks, retries, reloads, and orders with the user and the pid of who gave them.
-The last 64 records are kept, for as long as the daemon lives.
+failed starts, health checks, retries, reloads, lost output, and orders with the user and the pid of who
+gave them; last, what it wrote before its last unasked end. The last 64 records are kept, also when the
+daemon is started anew; of the last 8 unasked ends the last 4 KiB of stdout and stderr as well (--json).
 
 examples:
   supervicectl why web

@@ -6,6 +6,7 @@ pub mod args;
 pub mod help;
 mod nearest;
 pub mod render;
+pub mod story;
 pub mod style;
 pub mod tail;
 
@@ -189,7 +190,7 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         }
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
-        (Request::Why { .. }, _) => render::history(answer),
+        (Request::Why { .. }, _) => story::history(answer),
         (Request::Reload, _) => render::reload(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })

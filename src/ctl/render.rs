@@ -1,7 +1,6 @@
 //! Answers as people read them: the status table, and what a reload did. Only text in, text out.
 
 use super::style::Mood;
-use crate::wire::history::Happening;
 use crate::wire::text::shown;
 use crate::wire::{Answer, Row, SelfPortrait};
 
@@ -59,12 +58,6 @@ fn line(columns: &[Column], cell: impl Fn(&Column) -> (String, Mood)) -> String 
         mood.paint(&format!("{text:<width$}", width = column.width))
     };
     columns.iter().map(padded).collect::<Vec<_>>().join(" ") + "\n"
-}
-
-/// The sum of it, then what happened, the oldest first.
-pub fn history(answer: &Answer) -> String {
-    let line = |record: &Happening| format!("  {}  {}\n", shown(&record.at), shown(&record.text));
-    message(answer.message.as_deref().unwrap_or_default()) + &answer.history.iter().map(line).collect::<String>()
 }
 
 /// One pid a line, in the order in which they were asked for; `-` for what does not live, because 0 means a group to kill.

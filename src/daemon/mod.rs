@@ -4,6 +4,7 @@
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
 mod about;
+mod annals;
 pub mod boot;
 mod children;
 mod connections;
@@ -22,6 +23,7 @@ mod perform;
 mod presses;
 mod probes;
 mod readers;
+mod recorder;
 mod reload;
 mod report;
 mod roster;
@@ -44,6 +46,7 @@ use crate::reactor::{Mark, Reactor};
 use crate::sys::clock;
 use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
+use annals::Annals;
 use children::Children;
 use connections::Connections;
 use history::History;
@@ -53,6 +56,7 @@ use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
+use recorder::Recorder;
 use roster::Roster;
 use settings::Settings;
 use spawner::Spawner;
@@ -125,6 +129,8 @@ pub struct Daemon {
     orders: Orders,
     waits: Waits,
     history: History,
+    recorder: Recorder,
+    annals: Annals,
     probes: Probes,
     presses: Presses,
     notices: Notices,
@@ -171,6 +177,7 @@ impl Daemon {
             self.tell_losses();
             self.forget_alarms();
             self.save_children();
+            self.write_annals();
             self.wake_followers();
             self.press_rotated();
             if let Some(survivors) = self.finished.take() {

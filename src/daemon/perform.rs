@@ -26,7 +26,8 @@ impl Daemon {
                 self.roster.forget(instance);
                 self.probes.forget(instance);
                 self.notices.forget(instance);
-                self.history.forget(instance);
+                self.forget_history(instance);
+                self.streams.forget(instance);
                 self.settle_waits_of(instance, None);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),

@@ -52,7 +52,7 @@ pub(super) enum LogDeed {
 }
 
 /// Why there is nothing to show.
-enum NoLog {
+pub(super) enum NoLog {
     /// It goes where it cannot be read back.
     Elsewhere(&'static str),
     Unreadable(OpenError),
@@ -183,7 +183,7 @@ impl Daemon {
     }
 
     /// The end of a log; for a follower also its retained sink and the place from which it goes on.
-    fn read_end(
+    pub(super) fn read_end(
         &mut self,
         spec: &InstanceSpec,
         stream: Stream,
@@ -314,7 +314,7 @@ fn wish(query: TailQuery) -> Wish {
     Wish { bytes: query.bytes, lines }
 }
 
-fn tail_of(file: &mut RotatingFile<LogPlace>, query: TailQuery) -> Result<Tail, OpenError> {
+pub(super) fn tail_of(file: &mut RotatingFile<LogPlace>, query: TailQuery) -> Result<Tail, OpenError> {
     let size = file.live().map(|live| live.end - live.start);
     follow::tail(file.place_mut(), size, wish(query))
 }

@@ -337,7 +337,9 @@ pub enum Event {
         status: ExitStatus,
         /// Spawn to reap.
         lived: Duration,
-        /// Somebody had asked for it, or `exitcodes` lists the code.
+        /// It was being stopped.
+        asked: bool,
+        /// It was being stopped, or `exitcodes` lists the code.
         expected: bool,
         /// Members of its process group live on.
         leftovers: bool,

@@ -18,6 +18,7 @@ commands:
                           exited:CODE or fatal
   signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
   why NAME                Tell what led a process to where it is
+  events [-f] [--since N] Show what happened to all processes (-f: and what follows)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
   version                 Print the versions of both sides
@@ -38,7 +39,8 @@ commands:
 options:
   -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
-  -f, --follow            tail, maintail: go on until Ctrl-C
+  -f, --follow            tail, maintail, events: go on until Ctrl-C
+      --since NUMBER      events: those after the one with this number
   -n, --lines LINES       tail, maintail: so many lines (default: 10)
       --json              Print the daemon's answer as one JSON object on one line
   -q, --quiet             Print only what went wrong
@@ -161,6 +163,23 @@ daemon is started anew; of the last 8 unasked ends the last 4 KiB of stdout and 
 examples:
   supervicectl why web
   supervicectl why web --json | jq -r '.history[] | select(.event == \"exited\") | .text'
+",
+    },
+    Topic {
+        command: "events",
+        text: "usage: supervicectl events [-f] [--since NUMBER]
+
+Shows what happened to all processes: each child that was made, each change of state, each result of a
+health check, with a number that counts from 1 since the daemon began. The last 4096 are kept. With -f it
+goes on until Ctrl-C, and without --since begins with what comes next; --since 0 begins with all that is
+kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap.
+
+With --json each event is one object on a line of its own, and a gap is {\"missed\":COUNT}.
+
+examples:
+  supervicectl events
+  supervicectl events -f --since 1200
+  supervicectl events -f --json | jq -r 'select(.event == \"PROCESS_STATE_FATAL\") | .processname'
 ",
     },
     Topic {

@@ -3,6 +3,7 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+pub mod events;
 pub mod help;
 mod nearest;
 pub mod render;
@@ -101,6 +102,9 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Reading(reading)) => {
             Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
+        }
+        Ok(Invocation::Hearing(hearing)) => {
+            Outcome { code: events::show(&hearing), stdout: String::new(), stderr: String::new() }
         }
         Err(error) => {
             Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&error.0)))

@@ -42,8 +42,9 @@ mod tests {
         };
         let output =
             vec![LastWords::bytes_of("stdout", b"a\x1b[2J\nb"), LastWords::none_of("stderr", "is kept nowhere")];
-        let history_of =
-            |history| history(&Answer { message: Some("web is FATAL".to_owned()), history, ..Answer::default() });
+        let history_of = |history: Vec<Happening>| {
+            super::history(&Answer { message: Some("web is FATAL".to_owned()), history, ..Answer::default() })
+        };
         let told = history_of(vec![record("exited", output), record("fatal", vec![])]);
         let expected = "\
 web is FATAL

@@ -5,6 +5,7 @@ use super::annals::Annals;
 use super::children::Children;
 use super::connections::Connections;
 use super::doorkeeper::{Doorkeeper, openness};
+use super::events::Events;
 use super::history::History;
 use super::memory::Memory;
 use super::notices::Notices;
@@ -202,6 +203,7 @@ fn assemble(
         history: History::default(),
         recorder: Recorder::default(),
         annals,
+        events: Events::default(),
         probes: Probes::new(),
         presses: Presses::default(),
         notices: Notices::new(),

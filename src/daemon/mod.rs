@@ -10,6 +10,7 @@ mod children;
 mod connections;
 mod deaths;
 mod doorkeeper;
+mod events;
 mod history;
 mod many;
 mod marker;
@@ -49,6 +50,7 @@ use crate::sys::signals::{Arrival, Signals};
 use annals::Annals;
 use children::Children;
 use connections::Connections;
+use events::Events;
 use history::History;
 use memory::Memory;
 use notices::Notices;
@@ -131,6 +133,7 @@ pub struct Daemon {
     history: History,
     recorder: Recorder,
     annals: Annals,
+    events: Events,
     probes: Probes,
     presses: Presses,
     notices: Notices,

@@ -38,6 +38,7 @@ impl Daemon {
     fn publish(&mut self, event: &Event) {
         self.probes.note(event, self.now);
         self.note_in_history(event);
+        self.note_event(event);
         self.note_for_waits(event);
         if let Some((level, text)) = report::line(event, &self.roster, &self.probes) {
             let level = if self.is_old_news(event) { log::Level::Debug } else { level };

@@ -131,7 +131,7 @@ impl Daemon {
 
     /// What comes next for a follower that has taken everything; false if nothing does.
     pub(super) fn send_next_piece(&mut self, conn: Key) -> bool {
-        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return false };
+        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return self.send_next_events(conn) };
         let mut bytes = vec![0; PIECE];
         let cursor = &mut follow.cursor;
         let pulled = match follow.log {
@@ -165,6 +165,7 @@ impl Daemon {
 
     /// A connection asks for something else, or is gone.
     pub(super) fn stop_following(&mut self, conn: Key) {
+        self.connections.stop_listening(conn);
         let follow = self.connections.follow_mut(conn).and_then(Option::take);
         if let Some(Follow { log: Log::Of { sink, .. }, .. }) = follow {
             self.streams.release(sink, self.now);
@@ -249,7 +250,7 @@ impl Daemon {
     }
 
     fn lags(&mut self, conn: Key) -> bool {
-        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return false };
+        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return self.has_events_for(conn) };
         let behind = match follow.log {
             Log::Own => self.settings.log().with_file(|file| follow.cursor.is_behind(file)),
             Log::Of { sink, .. } => self.streams.sinks_mut().file_mut(sink).map(|file| follow.cursor.is_behind(file)),

@@ -32,6 +32,8 @@ struct Spoken<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]
     leader: bool,
@@ -61,6 +63,7 @@ impl Request {
             Request::Wait { .. } => "wait",
             Request::Signal(_) => "signal",
             Request::Why { .. } => "why",
+            Request::Events(_) => "events",
             Request::Info => "info",
             Request::Shutdown => "shutdown",
         }
@@ -90,6 +93,7 @@ impl Request {
             | Request::ClearLog { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
             Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Events(query) => Spoken { since: query.since, follow: query.follow, ..plain },
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();
                 Spoken { conditions: Some(conditions), timeout_ms: *timeout_ms, ..plain }

@@ -227,6 +227,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "reopen" => bare(Request::Reopen),
         "rotate" => Ok(Request::Rotate { name: name()? }),
         "why" => Ok(Request::Why { name: name()? }),
+        "describe" => Ok(Request::Describe { name: name()? }),
         "clearlog" => Ok(Request::ClearLog { name: name()? }),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }

@@ -18,6 +18,7 @@ commands:
                           exited:CODE or fatal
   signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
   why NAME                Tell what led a process to where it is
+  describe NAME           Show the configuration of a process: each value, and from where
   events [-f] [--since N] Show what happened to all processes (-f: and what follows)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
@@ -163,6 +164,22 @@ daemon is started anew; of the last 8 unasked ends the last 4 KiB of stdout and 
 examples:
   supervicectl why web
   supervicectl why web --json | jq -r '.history[] | select(.event == \"exited\") | .text'
+",
+    },
+    Topic {
+        command: "describe",
+        text: "usage: supervicectl describe NAME
+
+Shows every option of a process as the daemon knows it: its value, and the line of the file it stands on, or
+that it is the default. After a reload that changed it, this is what applies from its next start on.
+
+Values of environment variables whose names look like secrets (PASS, PWD, SECRET, TOKEN, KEY, CREDENTIAL,
+AUTH, PRIVATE, COOKIE, SIGNATURE), or that are addresses with a password in them, are shown as ***. Who may
+only ask (socket_users) sees no values of the environment at all.
+
+examples:
+  supervicectl describe web
+  supervicectl describe web --json | jq -r '.description.options[] | select(.source != \"default\") | .option'
 ",
     },
     Topic {

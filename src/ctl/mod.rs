@@ -3,6 +3,7 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+pub mod describe;
 pub mod events;
 pub mod help;
 mod nearest;
@@ -194,6 +195,7 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         }
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
+        (Request::Describe { .. }, _) => describe::text(&answer.description.clone().unwrap_or_default()),
         (Request::Why { .. }, _) => story::history(answer),
         (Request::Reload, _) => render::reload(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
@@ -244,6 +246,7 @@ fn asked(request: &Request) -> Vec<&str> {
         | Request::Restart { name, .. }
         | Request::Rotate { name }
         | Request::Why { name }
+        | Request::Describe { name }
         | Request::ClearLog { name } => vec![name],
         Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
         _ => Vec::new(),

@@ -9,6 +9,7 @@ pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod describe;
 mod doorkeeper;
 mod events;
 mod history;

@@ -52,6 +52,7 @@ impl Daemon {
             }
             Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
             Request::Why { name } => self.why(conn, id.as_ref(), &name),
+            Request::Describe { name } => self.describe(conn, id.as_ref(), &name),
             Request::Events(query) => self.events_asked(conn, id, query),
             Request::Info => self.info(conn, id.as_ref()),
             Request::Shutdown => self.shut_down_asked(conn, id),
@@ -195,6 +196,7 @@ fn needed(request: &Request) -> Role {
         | Request::Wait { .. }
         | Request::Why { .. }
         | Request::Events(_)
+        | Request::Describe { .. }
         | Request::Tail { .. }
         | Request::MainTail(_) => Role::Read,
         Request::Start { .. }

@@ -1,6 +1,7 @@
 //! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
 
 use super::base64;
+use super::description::Description;
 use super::history::Happening;
 use super::info::SelfPortrait;
 use super::occurrence::Occurrence;
@@ -30,6 +31,8 @@ pub struct Answer {
     pub results: Vec<Verdict>,
     /// What happened to a process.
     pub history: Vec<Happening>,
+    /// How a process is configured.
+    pub description: Option<Description>,
     /// What happened to all processes.
     pub events: Vec<Occurrence>,
     /// The number of the last event; the next are those since it.

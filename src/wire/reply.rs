@@ -3,6 +3,7 @@
 //! `status`, `message`, `processes`, `added`, `removed` and `changed` keep the shape that Python's clients read;
 //! everything else is said in further keys. A reply is never longer than a frame.
 
+use super::description::Description;
 use super::frame::{self, MAX_FRAME};
 use super::history::Happening;
 use super::info::SelfPortrait;
@@ -195,6 +196,8 @@ pub enum Reply {
         /// One after the other.
         history: Vec<Happening>,
     },
+    /// How a process is configured.
+    Description(Box<Description>),
     /// What became of an order to several.
     Results {
         /// `None`: all is as ordered.
@@ -270,6 +273,8 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Happening]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a Description>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
 
@@ -287,6 +292,7 @@ impl<Rows: Serialize> Default for Written<'_, Rows> {
             results: None,
             info: None,
             history: None,
+            description: None,
             id: None,
         }
     }
@@ -372,6 +378,9 @@ impl Reply {
                 id,
                 ..Written::default()
             },
+            Reply::Description(description) => {
+                Written { status: "ok", description: Some(description), id, ..Written::default() }
+            }
             Reply::Info(info) => Written { status: "ok", info: Some(info), id, ..Written::default() },
             Reply::Results { code, message, results } => Written {
                 status: if code.is_none() { "ok" } else { "error" },
@@ -392,7 +401,7 @@ impl Reply {
             Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
             Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
             Reply::History { message, .. } => Reply::ok(cut(message)),
-            Reply::Info(_) => too_large("Reply above 1 MiB"),
+            Reply::Info(_) | Reply::Description(_) => too_large("Reply above 1 MiB"),
             Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")

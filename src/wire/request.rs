@@ -144,6 +144,11 @@ pub enum Request {
         /// Which.
         name: String,
     },
+    /// How is a process configured?
+    Describe {
+        /// Which.
+        name: String,
+    },
     /// What happened to all processes?
     Events(EventQuery),
     /// What is there to say about the daemon itself?
@@ -310,6 +315,7 @@ impl Found<'_> {
             "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
             "signal" => Request::Signal(self.signal_order()?),
             "why" => Request::Why { name: self.name()? },
+            "describe" => Request::Describe { name: self.name()? },
             "events" => Request::Events(self.event_query()?),
             "info" => Request::Info,
             "shutdown" => Request::Shutdown,
@@ -411,6 +417,7 @@ mod tests {
                     query: TailQuery { bytes: None, lines: Some(5), follow: true },
                 },
             ),
+            (r#"{"command":"describe","name":"web:00"}"#, Request::Describe { name: name() }),
             (r#"{"command":"events"}"#, Request::Events(EventQuery::default())),
             (
                 r#"{"command":"events","since":7,"follow":true}"#,

@@ -63,6 +63,7 @@ impl Request {
             Request::Wait { .. } => "wait",
             Request::Signal(_) => "signal",
             Request::Why { .. } => "why",
+            Request::Describe { .. } => "describe",
             Request::Events(_) => "events",
             Request::Info => "info",
             Request::Shutdown => "shutdown",
@@ -91,6 +92,7 @@ impl Request {
             | Request::StopGroup { name }
             | Request::Rotate { name }
             | Request::ClearLog { name }
+            | Request::Describe { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
             Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
             Request::Events(query) => Spoken { since: query.since, follow: query.follow, ..plain },

@@ -5,6 +5,7 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+mod describe;
 mod events;
 mod names;
 mod output;

@@ -212,6 +212,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
     };
     match command {
         "info" | "version" => bare(Request::Info),
+        "metrics" => bare(Request::Metrics),
         "pid" if operands.is_empty() => Ok(Request::Info),
         "shutdown" => bare(Request::Shutdown),
         "status" | "health" | "pid" => {

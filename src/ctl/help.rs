@@ -22,6 +22,7 @@ commands:
   events [-f] [--since N] Show what happened to all processes (-f: and what follows)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
+  metrics                 Print every number there is, as Prometheus reads it
   version                 Print the versions of both sides
   shutdown                Stop all processes, then the daemon
   startgroup GROUP        Start all processes of a group
@@ -213,11 +214,24 @@ examples:
         command: "info",
         text: "usage: supervicectl info
 
-Shows the daemon itself: uptime, processes by state, its own memory and processor time, connections,
-output that was dropped, and events for somebody who was gone.
+Shows the daemon itself: uptime, processes by state, its own memory and processor time, how long it was
+at work at most before it listened again (of late, and ever), connections, output that was dropped, and
+events for somebody who was gone.
 
 examples:
   supervicectl info --json | jq .info.rss_bytes
+",
+    },
+    Topic {
+        command: "metrics",
+        text: "usage: supervicectl metrics
+
+Prints counters, gauges and histograms in the text format of Prometheus, for the textfile collector of
+node_exporter. Give it a finished file: write beside it and rename. Up to 1000 processes have series of
+their own; with more of them only sums are told, and supervice_process_series_omitted is 1.
+
+examples:
+  supervicectl metrics > supervice.tmp && mv supervice.tmp /var/lib/node_exporter/supervice.prom
 ",
     },
     Topic {

@@ -98,7 +98,7 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
     match asked {
         Ok(Invocation::Help) => Outcome::done(help::all()),
         Ok(Invocation::HelpOn(command)) => explain(&command),
-        Ok(Invocation::Version) => Outcome::done(format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Invocation::Version) => Outcome::done(own_version()),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Reading(reading)) => {
@@ -184,6 +184,10 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         return each(client, answer);
     }
     if !answer.is_ok() {
+        if order.view == View::Version {
+            let complaint = format!("{}The daemon does not tell its version\n", complaint(answer));
+            return Outcome { stdout: own_version(), ..Outcome::failed(complaint) };
+        }
         let hint = if answer.is_not_found() { hint(client, asked(&order.request)) } else { String::new() };
         return Outcome::failed(complaint(answer) + &hint);
     }
@@ -196,10 +200,16 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
         (Request::Describe { .. }, _) => describe::text(&answer.description.clone().unwrap_or_default()),
+        // For programs: not a byte of it is changed.
+        (Request::Metrics, _) => answer.metrics.clone().unwrap_or_default(),
         (Request::Why { .. }, _) => story::history(answer),
         (Request::Reload, _) => render::reload(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })
+}
+
+fn own_version() -> String {
+    format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 fn about(answer: &Answer, view: View) -> Outcome {
@@ -209,7 +219,7 @@ fn about(answer: &Answer, view: View) -> Outcome {
         View::Pid => Outcome::done(format!("{}\n", info.pid)),
         View::Version => {
             let theirs = crate::wire::text::shown(&info.version);
-            let mut outcome = Outcome::done(format!("supervicectl {own}\nsupervice {theirs}\n"));
+            let mut outcome = Outcome::done(format!("{}supervice {theirs}\n", own_version()));
             if theirs != own {
                 outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {own}\n");
             }

@@ -79,11 +79,16 @@ pub fn info(info: &SelfPortrait) -> String {
         ("processes", processes),
         ("memory", memory),
         ("cpu", format!("{:.2} s", info.cpu_ms as f64 / 1000.0)),
+        ("loop lag", format!("{} ({} at most)", lag(info.loop_lag_us), lag(info.loop_lag_max_us))),
         ("connections", format!("{} ({} evicted)", info.connections, info.evicted_connections)),
         ("dropped bytes", info.dropped_bytes.to_string()),
         ("stale events", info.stale_events.to_string()),
     ];
     lines.into_iter().map(|(title, value)| format!("{title:<15}{value}\n")).collect()
+}
+
+fn lag(micros: u64) -> String {
+    format!("{:.1} ms", micros as f64 / 1000.0)
 }
 
 /// Who is not well, or that all are.

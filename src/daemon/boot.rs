@@ -8,6 +8,7 @@ use super::doorkeeper::{Doorkeeper, openness};
 use super::events::Events;
 use super::history::History;
 use super::memory::Memory;
+use super::metrics::Metrics;
 use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
@@ -204,6 +205,7 @@ fn assemble(
         recorder: Recorder::default(),
         annals,
         events: Events::default(),
+        metrics: Metrics::default(),
         probes: Probes::new(),
         presses: Presses::default(),
         notices: Notices::new(),

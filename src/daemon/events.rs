@@ -55,6 +55,11 @@ enum What {
 }
 
 impl Events {
+    /// So many happened since the daemon began.
+    pub(super) fn count(&self) -> u64 {
+        self.last
+    }
+
     fn add(&mut self, event: Kept) {
         if self.kept.len() == KEPT {
             self.kept.pop_front();

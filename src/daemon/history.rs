@@ -212,6 +212,7 @@ impl Daemon {
     pub(super) fn note_order(&mut self, conn: Key, what: &str, instances: &[InstanceId]) {
         let text = format!("{what}, asked by {}", self.connections.asker(conn));
         for &id in instances {
+            self.metrics.note_order(id);
             self.chronicle(id, "order", &text);
             self.history.story(id).order = Some(text.as_str().into());
         }

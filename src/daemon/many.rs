@@ -112,6 +112,7 @@ fn told(name: &str, reply: Reply) -> Told {
         | Reply::Info(_)
         | Reply::History { .. }
         | Reply::Description(_)
+        | Reply::Metrics(_)
         | Reply::Results { .. } => Told::ok(name, "Done"),
     }
 }

@@ -16,6 +16,7 @@ mod history;
 mod many;
 mod marker;
 mod memory;
+mod metrics;
 mod notices;
 pub mod options;
 mod orders;
@@ -54,6 +55,7 @@ use connections::Connections;
 use events::Events;
 use history::History;
 use memory::Memory;
+use metrics::Metrics;
 use notices::Notices;
 use orders::Orders;
 use orphans::Orphans;
@@ -135,6 +137,7 @@ pub struct Daemon {
     recorder: Recorder,
     annals: Annals,
     events: Events,
+    metrics: Metrics,
     probes: Probes,
     presses: Presses,
     notices: Notices,
@@ -169,6 +172,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            let woke = self.now;
             self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
@@ -184,6 +188,7 @@ impl Daemon {
             self.write_annals();
             self.wake_followers();
             self.press_rotated();
+            self.metrics.note_turn(woke);
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }

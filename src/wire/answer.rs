@@ -33,6 +33,8 @@ pub struct Answer {
     pub history: Vec<Happening>,
     /// How a process is configured.
     pub description: Option<Description>,
+    /// Every number there is, as Prometheus reads it.
+    pub metrics: Option<String>,
     /// What happened to all processes.
     pub events: Vec<Occurrence>,
     /// The number of the last event; the next are those since it.

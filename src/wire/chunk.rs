@@ -66,7 +66,7 @@ pub(super) fn text_of(bytes: &[u8]) -> (&'static str, Cow<'_, str>) {
 }
 
 /// Bytes that a JSON string needs beyond the text itself.
-fn escapes(bytes: &[u8]) -> usize {
+pub(super) fn escapes(bytes: &[u8]) -> usize {
     let extra = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 1,
         0..32 => 5,

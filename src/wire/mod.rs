@@ -8,6 +8,7 @@ pub mod base64;
 pub mod chunk;
 pub mod condition;
 pub mod description;
+pub mod exposition;
 pub mod frame;
 pub mod history;
 pub mod info;

@@ -151,6 +151,8 @@ pub enum Request {
     },
     /// What happened to all processes?
     Events(EventQuery),
+    /// Every number there is.
+    Metrics,
     /// What is there to say about the daemon itself?
     Info,
     /// Stop everything, and the daemon.
@@ -317,6 +319,7 @@ impl Found<'_> {
             "why" => Request::Why { name: self.name()? },
             "describe" => Request::Describe { name: self.name()? },
             "events" => Request::Events(self.event_query()?),
+            "metrics" => Request::Metrics,
             "info" => Request::Info,
             "shutdown" => Request::Shutdown,
             other => return Err(unknown(&text::echoed(other))),
@@ -418,6 +421,7 @@ mod tests {
                 },
             ),
             (r#"{"command":"describe","name":"web:00"}"#, Request::Describe { name: name() }),
+            (r#"{"command":"metrics"}"#, Request::Metrics),
             (r#"{"command":"events"}"#, Request::Events(EventQuery::default())),
             (
                 r#"{"command":"events","since":7,"follow":true}"#,

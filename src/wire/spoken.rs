@@ -65,6 +65,7 @@ impl Request {
             Request::Why { .. } => "why",
             Request::Describe { .. } => "describe",
             Request::Events(_) => "events",
+            Request::Metrics => "metrics",
             Request::Info => "info",
             Request::Shutdown => "shutdown",
         }
@@ -94,7 +95,7 @@ impl Request {
             | Request::ClearLog { name }
             | Request::Describe { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Reload | Request::Reopen | Request::Metrics | Request::Info | Request::Shutdown => plain,
             Request::Events(query) => Spoken { since: query.since, follow: query.follow, ..plain },
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();

@@ -7,6 +7,7 @@ mod harness;
 
 mod describe;
 mod events;
+mod metrics;
 mod names;
 mod output;
 mod story;

@@ -108,7 +108,7 @@ fn s8_readers_look_back_and_see_no_values_of_the_environment() {
     }
     let text = format!("socket_users = nobody\n{PROGRAM}environment = MODE=production,DB_PASSWORD=hunter2\n");
     let d = Daemon::start_in(open_home(), &text);
-    for arguments in [&["why", "a"][..], &["events"], &["info"]] {
+    for arguments in [&["why", "a"][..], &["events"], &["info"], &["metrics"]] {
         assert_eq!(ctl(&d, NOBODY, "", arguments).code, 0, "{arguments:?}");
     }
     let ran = ctl(&d, NOBODY, "", &["describe", "a"]);

@@ -1,6 +1,7 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
 use super::style::{Colour, Style};
+use crate::manual::shell::Shell;
 use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,6 +10,9 @@ use std::time::Duration;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
+
+/// What a completion begins its question with: `supervicectl --complete -- WORD...`.
+pub const ASK: &str = "--complete";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -24,6 +28,12 @@ pub enum Invocation {
     HelpOn(String),
     /// `--version`.
     Version,
+    /// `--man`.
+    Page,
+    /// `completion SHELL`.
+    Completion(Shell),
+    /// What a completion asks: the words so far.
+    Complete(Vec<String>),
     /// No command was given.
     Nothing,
     /// A request to a daemon.
@@ -90,6 +100,12 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
+    if let Some((first, rest)) = arguments.split_first()
+        && first == ASK
+    {
+        let words = rest.iter().skip_while(|word| *word == "--");
+        return Ok(Invocation::Complete(words.map(|word| word.to_string_lossy().into_owned()).collect()));
+    }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
     if options.contains(["-h", "--help"]) {
@@ -97,6 +113,9 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     }
     if options.contains("--version") {
         return Ok(Invocation::Version);
+    }
+    if options.contains("--man") {
+        return Ok(Invocation::Page);
     }
     let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
@@ -118,6 +137,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
         None => Ok(Invocation::Nothing),
         Some((&"help", [])) => Ok(Invocation::Help),
         Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
+        Some((&"completion", [shell])) => Shell::from_word(shell).map(Invocation::Completion).map_err(UsageError),
+        Some((&"completion", _)) => Err(UsageError("completion needs a shell: bash, zsh or fish".to_owned())),
         Some((command, _)) if check && *command != "status" => {
             Err(UsageError(format!("--check is for status, not for {command}")))
         }
@@ -374,6 +395,18 @@ mod tests {
         assert_eq!(order("--color always health web").view, View::Health);
         assert_eq!(read("help stop"), Ok(Invocation::HelpOn("stop".to_owned())));
         assert_eq!(read("help"), Ok(Invocation::Help));
+    }
+
+    #[test]
+    fn what_a_completion_asks_is_not_read_as_a_command() {
+        let words = vec!["-s".to_owned(), "/x".to_owned(), "--help".to_owned(), String::new()];
+        let asked = ["--complete", "--", "-s", "/x", "--help", ""].map(OsString::from).to_vec();
+        assert_eq!(parse(asked), Ok(Invocation::Complete(words)));
+        assert_eq!(read("completion fish"), Ok(Invocation::Completion(Shell::Fish)));
+        assert_eq!(read("--man"), Ok(Invocation::Page));
+        for wrong in ["completion", "completion csh", "completion bash zsh"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

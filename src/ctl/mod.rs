@@ -3,8 +3,10 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+mod candidates;
 pub mod help;
 mod nearest;
+mod page;
 pub mod render;
 pub mod style;
 pub mod tail;
@@ -96,6 +98,9 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::Help) => Outcome::done(help::all()),
         Ok(Invocation::HelpOn(command)) => explain(&command),
         Ok(Invocation::Version) => Outcome::done(format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Invocation::Page) => Outcome::done(page::page()),
+        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", args::ASK, "completion")),
+        Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Reading(reading)) => {

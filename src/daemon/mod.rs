@@ -17,6 +17,7 @@ mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod page;
 mod patterns;
 mod perform;
 mod presses;

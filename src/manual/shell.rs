@@ -94,7 +94,10 @@ function __PROGRAM_complete
     set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
     set -l answer ($program ASK -- $words[2..-1] "$current" 2>/dev/null)
     if test "$answer[1]" = files
-        __fish_complete_path (string replace -r '^-.*=' '' -- "$current")
+        set -l head (string match -r '^-[^=]*=' -- "$current"; or echo)
+        for path in (__fish_complete_path (string replace -r '^-[^=]*=' '' -- "$current"))
+            echo "$head[1]$path"
+        end
     else if set -q answer[2]
         printf '%s\n' $answer[2..-1]
     end

@@ -6,6 +6,7 @@
 mod harness;
 
 mod pages;
+mod shells;
 mod starter;
 
 use harness::{DEADLINE, Ran, run};

@@ -4,6 +4,7 @@
 use super::children::Children;
 use super::connections::Connections;
 use super::doorkeeper::{Doorkeeper, openness};
+use super::duty::Duty;
 use super::history::History;
 use super::memory::Memory;
 use super::notices::Notices;
@@ -227,6 +228,7 @@ fn assemble(
         notices: Notices::new(),
         signals,
         settings,
+        duty: Duty::begin(),
         pidfile_place: None,
         config_path: options.configuration.clone(),
         reloads: VecDeque::new(),
@@ -291,6 +293,7 @@ impl Daemon {
         self.reconcile();
         self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
+        self.report_ready();
         self.run()
     }
 }

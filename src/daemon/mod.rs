@@ -9,6 +9,7 @@ mod children;
 mod connections;
 mod deaths;
 mod doorkeeper;
+mod duty;
 mod history;
 mod many;
 mod marker;
@@ -47,6 +48,7 @@ use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
 use children::Children;
 use connections::Connections;
+use duty::Duty;
 use history::History;
 use memory::Memory;
 use notices::Notices;
@@ -131,6 +133,7 @@ pub struct Daemon {
     notices: Notices,
     signals: Signals,
     settings: Settings,
+    duty: Duty,
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
     /// Reloads that wait for the one under way.

@@ -1,4 +1,5 @@
-//! What people are handed beside the programs: a first configuration, man pages, completions.
+//! What people are handed beside the programs: a first configuration, man pages, completions, a package; and what a service
+//! manager hears.
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 #[allow(dead_code, unused_imports, reason = "written for the end-to-end tests, borrowed here")]
@@ -8,6 +9,7 @@ mod harness;
 mod pages;
 mod shells;
 mod starter;
+mod superior;
 
 use harness::{DEADLINE, Ran, run};
 use std::path::Path;

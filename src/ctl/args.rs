@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
 
+/// Where the daemon of the whole machine listens, as packages configure it.
+const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
+
 /// What a completion begins its question with: `supervicectl --complete -- WORD...`.
 pub const ASK: &str = "--complete";
 
@@ -117,7 +120,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     if options.contains("--man") {
         return Ok(Invocation::Page);
     }
-    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
     let style = Style {
         json: options.contains("--json"),
@@ -187,6 +190,13 @@ fn logs(command: &str, operands: &[&str], force: bool, query: TailQuery) -> Resu
             Ok(names.iter().map(|name| ((*name).to_owned(), request(name))).collect())
         }
     }
+}
+
+/// The usual place, unless there is nobody and the machine's own daemon is there.
+pub(super) fn default_socket() -> PathBuf {
+    let is_there = |place: &str| std::path::Path::new(place).exists();
+    let place = if !is_there(DEFAULT_SOCKET) && is_there(SYSTEM_SOCKET) { SYSTEM_SOCKET } else { DEFAULT_SOCKET };
+    place.into()
 }
 
 fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, UsageError> {
@@ -355,7 +365,7 @@ mod tests {
         }
     }
 
-    fn plain(socket: &str, timeout: Duration, request: Request) -> Order {
+    fn plain(socket: impl Into<PathBuf>, timeout: Duration, request: Request) -> Order {
         Order { socket: socket.into(), timeout, request, view: View::Whole, style: Style::default() }
     }
 
@@ -426,7 +436,7 @@ mod tests {
             ("rotate web:00", Request::Rotate { name: name() }),
             ("clearlog web:00", Request::ClearLog { name: name() }),
         ] {
-            assert_eq!(order(line), plain(DEFAULT_SOCKET, DEFAULT_TIMEOUT, request), "{line}");
+            assert_eq!(order(line), plain(default_socket(), DEFAULT_TIMEOUT, request), "{line}");
         }
     }
 
@@ -460,13 +470,8 @@ mod tests {
             ("tail --lines=0 stderr", vec![of("stderr", out, query(Some(0), false))], false),
             ("maintail -f", vec![("supervice".to_owned(), Request::MainTail(query(None, true)))], true),
         ] {
-            let expected = Reading {
-                socket: DEFAULT_SOCKET.into(),
-                timeout: DEFAULT_TIMEOUT,
-                logs,
-                follow,
-                style: Style::default(),
-            };
+            let expected =
+                Reading { socket: default_socket(), timeout: DEFAULT_TIMEOUT, logs, follow, style: Style::default() };
             assert_eq!(read(line), Ok(Invocation::Reading(expected)), "{line}");
         }
     }

@@ -41,7 +41,7 @@ fn socket(words: &[String]) -> PathBuf {
     options.push("status".into());
     match args::parse(options) {
         Ok(Invocation::Order(order)) => order.socket,
-        _ => args::DEFAULT_SOCKET.into(),
+        _ => args::default_socket(),
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(of("-s /a stop w"), PathBuf::from("/a"));
         assert_eq!(of("stop --socket=/b w"), PathBuf::from("/b"));
         assert_eq!(of("-s/c stop -s /d w"), PathBuf::from("/d"));
-        assert_eq!(of("stop w"), PathBuf::from(args::DEFAULT_SOCKET));
-        assert_eq!(of("stop -s /half"), PathBuf::from(args::DEFAULT_SOCKET));
+        assert_eq!(of("stop w"), args::default_socket());
+        assert_eq!(of("stop -s /half"), args::default_socket());
     }
 }

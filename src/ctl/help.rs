@@ -39,7 +39,8 @@ commands:
   NAME is the name of a process, a pattern ('web*', 'worker:0?'), group:GROUP or all.
 
 options:
-  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
+  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock,
+                          else /run/supervice/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
   -f, --follow            tail, maintail: go on until Ctrl-C
   -n, --lines LINES       tail, maintail: so many lines (default: 10)

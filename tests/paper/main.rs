@@ -6,6 +6,7 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+mod docs;
 mod guide;
 mod packaging;
 mod pages;

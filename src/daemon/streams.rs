@@ -136,8 +136,9 @@ impl Streams {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
+    /// Open descriptors: the pipes and the files.
+    pub(super) fn descriptors(&self) -> usize {
+        self.table.len() + self.sinks.count()
     }
 
     /// Bytes of this instance that found no place in its logs.

@@ -240,7 +240,9 @@ fn the_client_follows_until_it_is_interrupted() {
         "[program:a]\ncommand = {actor} --say one\nstdout_logfile = {dir}/o\nstartsecs = 0\nautostart = no\n\
          [program:b]\ncommand = {actor} --say two\nstdout_logfile = {dir}/p\nstartsecs = 0\nautostart = no\n",
     );
-    let mut command = d.home.command(supervicectl());
+    // A suite that runs in the background may have been given an ignored SIGINT.
+    let mut command = d.home.command("env");
+    command.arg("--default-signal=INT").arg(supervicectl());
     command.arg("-s").arg(d.home.socket()).args(["tail", "-f", "a", "b"]).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut out = child.stdout.take().unwrap();

@@ -172,8 +172,7 @@ fn row_17_a_setuid_program_outlives_its_daemon_but_not_the_next_one() {
     }
     let home = Home::new();
     home.open_to_all();
-    let program = home.join("suid");
-    fs::copy("/bin/sleep", &program).unwrap();
+    let program = home.copy_program("/bin/sleep", "suid", 0o755);
     std::os::unix::fs::chown(&program, Some(65534), Some(65534)).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
     let d = Daemon::start_in(home, "[program:a]\ncommand = {dir}/suid 1000\nstartsecs = 0\n");
@@ -309,8 +308,7 @@ fn row_58_where_others_processes_are_hidden_our_own_are_found() {
         "[program:a]\ncommand = {actor} --touch {dir}/t\nstartsecs = 0\npdeathsig = false\nreconcile = kill\n",
     );
     std::os::unix::fs::chown(home.config_path(), Some(65534), Some(65534)).unwrap();
-    let binary = home.join("supervice");
-    fs::copy(supervice(), &binary).unwrap();
+    home.copy_program(supervice(), "supervice", 0o755);
     let start = |home: Home| {
         let line = format!("{hide} && exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" \"$@\"");
         let mut command = home.command("unshare");

@@ -1,6 +1,6 @@
 //! The service manager that started us, where one did: sd_notify(3), towards it. It is told and never waited for.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -18,7 +18,7 @@ impl Superior {
     /// # Errors
     /// It names something that is no address here, or there is no socket to be had.
     pub fn from_environment() -> io::Result<Option<Superior>> {
-        let value = std::env::var_os("NOTIFY_SOCKET").unwrap_or_else(OsString::new);
+        let value = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
         if value.is_empty() { Ok(None) } else { Superior::at(&value).map(Some) }
     }
 

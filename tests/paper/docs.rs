@@ -63,7 +63,7 @@ fn typed(page: &str) -> Vec<(usize, String)> {
 #[test]
 fn commands_are_found_in_text() {
     assert_eq!(commands("type `supervicectl -s X status`, or supervicectl --timeout 3 stop 'a*'"), ["status", "stop"]);
-    assert_eq!(commands("`supervicectl` shows; supervicectl SOCKET; `supervicectl --man`"), [String::new(); 0]);
+    assert!(commands("`supervicectl` shows; supervicectl SOCKET; `supervicectl --man`").is_empty());
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod notice;
 pub mod occurrence;
 pub mod reply;
 pub mod request;
+mod rows;
 mod spoken;
 pub mod text;
 pub mod told;
@@ -29,7 +30,8 @@ pub use description::{Description, Setting, Variable};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use info::SelfPortrait;
 pub use occurrence::{EventPiece, EventQuery, Occurrence};
-pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told, encode_status};
+pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told};
 pub use request::{
     Envelope, Id, LogDeed, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode,
 };
+pub use rows::encode_status;

@@ -95,14 +95,15 @@ impl Instance {
 
     /// Stop, retry and health settings apply at once, the rest at the next launch.
     pub(in crate::engine) fn on_policy(&mut self, policy: Policy, out: &mut Outbox) {
-        self.policy.stop_signal = policy.stop_signal;
-        self.policy.stop_timeout = policy.stop_timeout;
-        self.policy.start_retries = policy.start_retries;
-        if self.policy.health != policy.health {
-            self.policy.health.clone_from(&policy.health);
+        let own = Rc::make_mut(&mut self.policy);
+        own.stop_signal = policy.stop_signal;
+        own.stop_timeout = policy.stop_timeout;
+        own.start_retries = policy.start_retries;
+        if own.health != policy.health {
+            own.health.clone_from(&policy.health);
             self.health_policy_changed(out);
         }
-        self.next_policy = Some(policy);
+        self.next_policy = Some(Rc::new(policy));
     }
 
     /// SIGKILL now, if the stop has not come so far yet.

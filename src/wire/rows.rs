@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_id_comes_back_with_the_rows() {
-        let envelope = crate::wire::decode(br#"{"id":{"a":[1]},"command":"status"}"#).unwrap();
+        let envelope = crate::wire::decode(br#"{"id":"x\u0041","command":"status"}"#).unwrap();
         let (mut passing, mut whole) = (b"before".to_vec(), b"before".to_vec());
         encode_status(std::iter::empty(), envelope.id.as_ref(), &mut passing);
         Reply::status(Vec::new()).encode_bounded(envelope.id.as_ref(), &mut whole);

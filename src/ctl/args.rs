@@ -118,11 +118,8 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
-    if let Some((first, rest)) = arguments.split_first()
-        && first == ASK
-    {
-        let words = rest.iter().skip_while(|word| *word == "--");
-        return Ok(Invocation::Complete(words.map(|word| word.to_string_lossy().into_owned()).collect()));
+    if let Some(words) = to_complete(&arguments) {
+        return Ok(Invocation::Complete(words));
     }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
@@ -180,9 +177,17 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
                 _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
                 _ => request(command, operands, force)?,
             };
-            Ok(Invocation::Order(Order { socket, timeout, request, view: view(command, check), style }))
+            let view = view(command, check);
+            Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
     }
+}
+
+/// What a shell asks to have completed, if it is a shell that asks.
+fn to_complete(arguments: &[OsString]) -> Option<Vec<String>> {
+    let (_, rest) = arguments.split_first().filter(|(first, _)| *first == ASK)?;
+    let words = rest.iter().skip_while(|word| *word == "--");
+    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
 fn view(command: &str, check: bool) -> View {

@@ -167,15 +167,19 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
                 _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
                 _ => request(command, operands, force)?,
             };
-            let view = match *command {
-                "health" => View::Health,
-                "pid" => View::Pid,
-                "version" => View::Version,
-                _ if check => View::Check,
-                _ => View::Whole,
-            };
+            let view = view(command, check);
             Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
+    }
+}
+
+fn view(command: &str, check: bool) -> View {
+    match command {
+        "health" => View::Health,
+        "pid" => View::Pid,
+        "version" => View::Version,
+        _ if check => View::Check,
+        _ => View::Whole,
     }
 }
 

@@ -55,6 +55,7 @@ use presses::Presses;
 use probes::Probes;
 use roster::Roster;
 use settings::Settings;
+use shutdown::LastWord;
 use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -136,6 +137,10 @@ pub struct Daemon {
     reloads: VecDeque<Ticket>,
     reload_under_way: bool,
     closing: bool,
+    /// A program ended whose end is to be ours; a shutdown follows in the same turn or the next.
+    last_word: Option<LastWord>,
+    /// What we end with instead of our own verdict.
+    exit_code: Option<i32>,
     finished: Option<Vec<InstanceId>>,
     deaths: Vec<Key>,
     verdicts: Vec<Key>,
@@ -163,6 +168,7 @@ impl Daemon {
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
+            self.obey_programs();
             self.obey_signals();
             self.serve();
             self.reload_queued();
@@ -212,7 +218,7 @@ impl Daemon {
 
     fn next_deadline(&self) -> Option<Instant> {
         let has_work = self.can_launch() || self.probes.has_work() || self.notices.has_work() || self.reload_is_due();
-        if has_work || self.finished.is_some() {
+        if has_work || self.finished.is_some() || self.last_word.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()

@@ -65,6 +65,9 @@ use waits::Waits;
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
 
+/// When signals that could not be read are read again.
+const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
+
 /// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
 const TURN_BUDGET: usize = 128 * 1024;
 
@@ -105,6 +108,10 @@ pub(crate) enum Alarm {
     ProbeLinger,
     /// Clients that wait for something, but not for ever.
     Waits,
+    /// Children that could not be watched.
+    Watch,
+    /// Signals that could not be read.
+    Signals,
 }
 
 /// The running daemon.
@@ -262,7 +269,9 @@ impl Daemon {
                 Ok(Some(arrival)) => self.arrivals.push(arrival),
                 Ok(None) => return true,
                 Err(error) => {
-                    log::error!("reading signals failed: {error}");
+                    log::error!("reading signals failed, tried again in a second: {error}");
+                    // One that waits to be read is not announced twice.
+                    self.arm(SIGNALS_AGAIN, Alarm::Signals);
                     return true;
                 }
             }
@@ -289,6 +298,8 @@ impl Daemon {
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
                 Alarm::Waits => self.waits_due(),
+                Alarm::Watch => self.watch_again(),
+                Alarm::Signals => _ = self.take_signals(),
             }
         }
         debug_assert!({
@@ -314,7 +325,9 @@ impl Daemon {
             | Alarm::ProbeRetry
             | Alarm::ProbeFlood
             | Alarm::ProbeLinger
-            | Alarm::Waits => true,
+            | Alarm::Waits
+            | Alarm::Watch
+            | Alarm::Signals => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);

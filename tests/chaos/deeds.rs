@@ -74,6 +74,15 @@ impl Deeds {
         self.clients.clear();
     }
 
+    /// Takes back what keeps clients out.
+    pub fn give_descriptors(&mut self, scene: &mut Scene) {
+        let (due, later) =
+            std::mem::take(&mut self.undo).into_iter().partition(|(_, undo)| matches!(undo, Undo::Descriptors));
+        self.undo = later;
+        let due: Vec<(Instant, Undo)> = due;
+        due.iter().for_each(|(_, undo)| take_back(undo, scene));
+    }
+
     fn undo_due(&mut self, scene: &mut Scene) {
         let now = Instant::now();
         let (due, later) = std::mem::take(&mut self.undo).into_iter().partition(|(at, _)| *at <= now);

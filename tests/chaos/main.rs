@@ -48,6 +48,8 @@ fn everything_at_random_leaves_nothing_wrong() {
         while Instant::now() < storm_end {
             deeds.one(&mut scene);
             if Instant::now() >= next_look {
+                // Without a descriptor nobody is answered, and that is no fault.
+                deeds.give_descriptors(&mut scene);
                 oracle.look(&mut scene);
                 next_look = Instant::now() + Duration::from_secs(1);
             }

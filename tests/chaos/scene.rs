@@ -135,9 +135,12 @@ impl Scene {
         assert_eq!(code, None, "the daemon ended by itself\n{}", self.story());
     }
 
-    /// What a failure wants to show: the last of the log.
+    /// What a failure wants to show: the last of the log, and where the rest of it is.
     pub fn story(&self) -> String {
         let log = self.daemon().log();
+        let kept = std::env::temp_dir().join(format!("chaos-{}.log", self.seed));
+        let _ = std::fs::write(&kept, &log);
+        println!("chaos: the whole log is in {}", kept.display());
         let lines: Vec<&str> = log.lines().collect();
         format!("seed {}\n{}", self.seed, lines[lines.len().saturating_sub(200)..].join("\n"))
     }
@@ -184,11 +187,10 @@ impl Scene {
 
     /// The last order: all go, and nobody is left.
     pub fn end(mut self) {
-        let story = self.story();
-        let daemon = self.daemon.as_mut().expect("there is one");
-        assert_eq!(daemon.terminate(), 0, "{story}");
-        let left = daemon.home.processes();
-        assert!(left.is_empty(), "{left:?} outlive the daemon\n{story}");
+        let code = self.daemon.as_mut().map(Daemon::terminate);
+        assert_eq!(code, Some(0), "{}", self.story());
+        let left = self.daemon().home.processes();
+        assert!(left.is_empty(), "{left:?} outlive the daemon\n{}", self.story());
         self.daemon = None;
         self.disk = None;
     }

@@ -16,3 +16,4 @@ mod s31_files;
 mod s40_access;
 mod s41_hostile;
 mod s50_containers;
+mod s60_nth_failure;

@@ -12,7 +12,7 @@ use crate::engine::message::{Pid, Signal};
 use crate::engine::time::{Duration, Instant};
 use crate::sys::identity::{self, Machine, ProcStat};
 use crate::sys::{clock, kill, signals};
-use judge::{Judgement, Members, Pack, Sight};
+use judge::{Bearer, Judgement, Members, Pack, Sight};
 use std::cell::Cell;
 use std::time::SystemTime;
 
@@ -256,10 +256,14 @@ impl Sight for Proc {
         Some(values.into_iter().filter_map(|value| String::from_utf8(value).ok()).collect())
     }
 
-    fn is_leader(&self, record: &Record) -> bool {
-        let Some(start) = record.start else { return false };
-        let grip = identity::grip(record.pid, start, record.inode).inspect_err(|error| self.note(error));
-        matches!(grip, Ok(Some(_)))
+    fn bearer(&self, record: &Record) -> Bearer {
+        let Some(start) = record.start else { return Bearer::Stranger };
+        let grip = identity::grip(record.pid, start, record.inode).and_then(|grip| match grip {
+            Some(_) => Ok(Bearer::Leader),
+            // Gone since it was seen, or never ours.
+            None => Ok(identity::stat(record.pid)?.map_or(Bearer::Nobody, |_| Bearer::Stranger)),
+        });
+        grip.inspect_err(|error| self.note(error)).unwrap_or(Bearer::Nobody)
     }
 
     fn own(&self) -> [Pid; 2] {

@@ -19,6 +19,8 @@ pub struct Scene {
     /// Where the number of processes can be limited.
     pub room: Option<Cgroup>,
     pub lives: u32,
+    /// Processes that a daemon told of and left alone.
+    pub left_alone: u32,
     /// Descriptors at rest.
     descriptors: usize,
     /// Kilobytes at the first calm of this life.
@@ -90,7 +92,8 @@ impl Scene {
         home.copy_program(&actor(), "actor", 0o755);
         home.configure(&text(false));
         let daemon = Daemon::launch(home);
-        let mut scene = Scene { daemon: Some(daemon), seed, disk, room, lives: 1, descriptors: 0, resident: None };
+        let mut scene =
+            Scene { daemon: Some(daemon), seed, disk, room, lives: 1, left_alone: 0, descriptors: 0, resident: None };
         scene.enter_room();
         scene
     }
@@ -118,9 +121,27 @@ impl Scene {
 
     fn replace(&mut self, home: Home) {
         self.daemon = Some(Daemon::launch(home));
+        self.end_those_left_alone();
         self.lives += 1;
         self.resident = None;
         self.enter_room();
+    }
+
+    /// Whoever was forked and not recorded when the daemon was killed, and whose leader is gone, is told of and left alone: that
+    /// is the rule, and the rest is a person's to do.
+    fn end_those_left_alone(&mut self) {
+        let log = self.daemon().log();
+        let life = log.rfind(" starting (pid ").map_or("", |at| &log[at..]);
+        for line in life.lines().filter(|line| line.contains("are left alone")) {
+            let words = line.rsplit(": pid").next().unwrap_or("").split(|c: char| !c.is_ascii_digit());
+            for pid in words.filter_map(|word| word.parse().ok()).filter(|&pid| pid > 1) {
+                if process::variable(pid, "CHAOS").is_some() {
+                    self.left_alone += 1;
+                    process::kill(pid);
+                    process::wait_gone(pid);
+                }
+            }
+        }
     }
 
     fn enter_room(&mut self) {

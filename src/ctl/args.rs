@@ -1,7 +1,8 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
 use super::style::{Colour, Style};
-use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
+use crate::manual::shell::Shell;
+use crate::wire::{Condition, EventQuery, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -9,6 +10,12 @@ use std::time::Duration;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
+
+/// Where the daemon of the whole machine listens, as packages configure it.
+const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
+
+/// What a completion begins its question with: `supervicectl --complete -- WORD...`.
+pub const ASK: &str = "--complete";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -24,12 +31,33 @@ pub enum Invocation {
     HelpOn(String),
     /// `--version`.
     Version,
+    /// `--man`.
+    Page,
+    /// `completion SHELL`.
+    Completion(Shell),
+    /// What a completion asks: the words so far.
+    Complete(Vec<String>),
     /// No command was given.
     Nothing,
     /// A request to a daemon.
     Order(Order),
     /// Logs to show.
     Reading(Reading),
+    /// Events to show.
+    Hearing(Hearing),
+}
+
+/// Events to show.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hearing {
+    /// The socket of the daemon.
+    pub socket: PathBuf,
+    /// For what is kept.
+    pub timeout: Duration,
+    /// Which events.
+    pub query: EventQuery,
+    /// How to tell them.
+    pub style: Style,
 }
 
 /// Logs to show, each by a request of its own.
@@ -90,6 +118,9 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
+    if let Some(words) = to_complete(&arguments) {
+        return Ok(Invocation::Complete(words));
+    }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
     if options.contains(["-h", "--help"]) {
@@ -98,7 +129,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     if options.contains("--version") {
         return Ok(Invocation::Version);
     }
-    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+    if options.contains("--man") {
+        return Ok(Invocation::Page);
+    }
+    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
     let style = Style {
         json: options.contains("--json"),
@@ -109,7 +143,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let force = options.contains("--force");
     let leader = options.contains("--leader");
     let follow = options.contains(["-f", "--follow"]);
-    let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
+    let lines = last(&mut options, ["-n", "--lines"])?.map(|text| count("--lines", text)).transpose()?;
+    let since = last(&mut options, "--since")?.map(|text| count("--since", text)).transpose()?;
     let query = TailQuery { bytes: None, lines, follow };
     free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
     let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
@@ -118,15 +153,22 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
         None => Ok(Invocation::Nothing),
         Some((&"help", [])) => Ok(Invocation::Help),
         Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
+        Some((&"completion", [shell])) => Shell::from_word(shell).map(Invocation::Completion).map_err(UsageError),
+        Some((&"completion", _)) => Err(UsageError("completion needs a shell: bash, zsh or fish".to_owned())),
         Some((command, _)) if check && *command != "status" => {
             Err(UsageError(format!("--check is for status, not for {command}")))
         }
+        Some((&"events", operands)) => {
+            events(operands, lines, force || leader)?;
+            Ok(Invocation::Hearing(Hearing { socket, timeout, query: EventQuery { since, follow }, style }))
+        }
+        Some((command, _)) if since.is_some() => Err(UsageError(format!("--since is for events, not for {command}"))),
         Some((command, operands)) if matches!(*command, "tail" | "maintail") => {
             let logs = logs(command, operands, force, query)?;
             Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
         }
         Some((command, _)) if query != TailQuery::default() => {
-            Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
+            Err(UsageError(format!("-f and -n are for tail, maintail and events (-f), not for {command}")))
         }
         Some((command, operands)) => {
             let request = match *command {
@@ -135,15 +177,34 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
                 _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
                 _ => request(command, operands, force)?,
             };
-            let view = match *command {
-                "health" => View::Health,
-                "pid" => View::Pid,
-                "version" => View::Version,
-                _ if check => View::Check,
-                _ => View::Whole,
-            };
+            let view = view(command, check);
             Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
+    }
+}
+
+/// What a shell asks to have completed, if it is a shell that asks.
+fn to_complete(arguments: &[OsString]) -> Option<Vec<String>> {
+    let (_, rest) = arguments.split_first().filter(|(first, _)| *first == ASK)?;
+    let words = rest.iter().skip_while(|word| *word == "--");
+    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
+}
+
+fn view(command: &str, check: bool) -> View {
+    match command {
+        "health" => View::Health,
+        "pid" => View::Pid,
+        "version" => View::Version,
+        _ if check => View::Check,
+        _ => View::Whole,
+    }
+}
+
+fn events(operands: &[&str], lines: Option<u64>, misplaced: bool) -> Result<(), UsageError> {
+    match operands {
+        [] if lines.is_none() && !misplaced => Ok(()),
+        [] => Err(UsageError("events takes -f and --since NUMBER only".to_owned())),
+        more => Err(UsageError(format!("events takes no name: {}", more.join(" ")))),
     }
 }
 
@@ -168,6 +229,13 @@ fn logs(command: &str, operands: &[&str], force: bool, query: TailQuery) -> Resu
     }
 }
 
+/// The usual place, unless there is nobody and the machine's own daemon is there.
+pub(super) fn default_socket() -> PathBuf {
+    let is_there = |place: &str| std::path::Path::new(place).exists();
+    let place = if !is_there(DEFAULT_SOCKET) && is_there(SYSTEM_SOCKET) { SYSTEM_SOCKET } else { DEFAULT_SOCKET };
+    place.into()
+}
+
 fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, UsageError> {
     if force && command != "restart" {
         return Err(UsageError(format!("--force is for restart, not for {command}")));
@@ -183,6 +251,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
     };
     match command {
         "info" | "version" => bare(Request::Info),
+        "metrics" => bare(Request::Metrics),
         "pid" if operands.is_empty() => Ok(Request::Info),
         "shutdown" => bare(Request::Shutdown),
         "status" | "health" | "pid" => {
@@ -196,9 +265,10 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "stopgroup" => Ok(Request::StopGroup { name: name()? }),
         "reload" => bare(Request::Reload),
         "reopen" => bare(Request::Reopen),
-        "rotate" => Ok(Request::Rotate { name: name()? }),
+        "rotate" => treat_logs(LogDeed::Rotate, operands),
         "why" => Ok(Request::Why { name: name()? }),
-        "clearlog" => Ok(Request::ClearLog { name: name()? }),
+        "describe" => Ok(Request::Describe { name: name()? }),
+        "clearlog" => treat_logs(LogDeed::Clear, operands),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }
 }
@@ -209,6 +279,15 @@ fn order(verb: Verb, operands: &[&str]) -> Result<Request, UsageError> {
         [] => Err(UsageError(format!("{} needs a name", verb.name()))),
         [name] if is_plain(name) => Ok(verb.of_one((*name).to_owned())),
         names => Ok(Request::Many { verb, names: owned(names) }),
+    }
+}
+
+/// The same for their logs.
+fn treat_logs(deed: LogDeed, operands: &[&str]) -> Result<Request, UsageError> {
+    match operands {
+        [] => Err(UsageError(format!("{} needs a name", deed.name()))),
+        [name] if is_plain(name) => Ok(deed.of_one((*name).to_owned())),
+        names => Ok(Request::TreatManyLogs { deed, names: owned(names) }),
     }
 }
 
@@ -231,7 +310,8 @@ fn signal(operands: &[&str], leader: bool) -> Result<Request, UsageError> {
     }
 }
 
-fn is_plain(name: &str) -> bool {
+/// Whether it can be nothing but the name of one process.
+pub fn is_plain(name: &str) -> bool {
     name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '['])
 }
 
@@ -248,7 +328,8 @@ fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString
 }
 
 /// Options with a value, as they look when it is joined to them.
-const JOINED: [(&str, &str); 8] = [
+const JOINED: [(&str, &str); 9] = [
+    ("--since=", "--since"),
     ("--color=", "--color"),
     ("--socket=", "--socket"),
     ("--timeout=", "--timeout"),
@@ -301,11 +382,11 @@ fn seconds(text: OsString) -> Result<Duration, UsageError> {
     Ok(Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)))
 }
 
-fn count(text: OsString) -> Result<u64, UsageError> {
+fn count(option: &str, text: OsString) -> Result<u64, UsageError> {
     let text = word(text)?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let count = if digits { text.parse().ok() } else { None };
-    count.ok_or_else(|| UsageError(format!("--lines: {text:?} is not a number of lines")))
+    count.ok_or_else(|| UsageError(format!("{option}: {text:?} is not a whole number from 0 on")))
 }
 
 fn known(argument: OsString) -> Result<OsString, UsageError> {
@@ -334,7 +415,7 @@ mod tests {
         }
     }
 
-    fn plain(socket: &str, timeout: Duration, request: Request) -> Order {
+    fn plain(socket: impl Into<PathBuf>, timeout: Duration, request: Request) -> Order {
         Order { socket: socket.into(), timeout, request, view: View::Whole, style: Style::default() }
     }
 
@@ -349,6 +430,9 @@ mod tests {
         ] {
             assert_eq!(order(line).request, request, "{line}");
         }
+        let treated = |deed, names: &[&str]| Request::TreatManyLogs { deed, names: owned(names) };
+        assert_eq!(order("rotate all").request, treated(LogDeed::Rotate, &["all"]));
+        assert_eq!(order("clearlog a group:b").request, treated(LogDeed::Clear, &["a", "group:b"]));
         let named = StatusQuery { names: Some(owned(&["web", "db?"])), ..StatusQuery::default() };
         assert_eq!(order("status web db?").request, Request::Status(named));
     }
@@ -377,6 +461,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_completion_asks_is_not_read_as_a_command() {
+        let words = vec!["-s".to_owned(), "/x".to_owned(), "--help".to_owned(), String::new()];
+        let asked = ["--complete", "--", "-s", "/x", "--help", ""].map(OsString::from).to_vec();
+        assert_eq!(parse(asked), Ok(Invocation::Complete(words)));
+        assert_eq!(read("completion fish"), Ok(Invocation::Completion(Shell::Fish)));
+        assert_eq!(read("--man"), Ok(Invocation::Page));
+        for wrong in ["completion", "completion csh", "completion bash zsh"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn every_command_is_understood() {
         let name = || "web:00".to_owned();
         for (line, request) in [
@@ -390,10 +486,10 @@ mod tests {
             ("stopgroup web:00", Request::StopGroup { name: name() }),
             ("reload", Request::Reload),
             ("reopen", Request::Reopen),
-            ("rotate web:00", Request::Rotate { name: name() }),
-            ("clearlog web:00", Request::ClearLog { name: name() }),
+            ("rotate web:00", LogDeed::Rotate.of_one(name())),
+            ("clearlog web:00", LogDeed::Clear.of_one(name())),
         ] {
-            assert_eq!(order(line), plain(DEFAULT_SOCKET, DEFAULT_TIMEOUT, request), "{line}");
+            assert_eq!(order(line), plain(default_socket(), DEFAULT_TIMEOUT, request), "{line}");
         }
     }
 
@@ -427,13 +523,8 @@ mod tests {
             ("tail --lines=0 stderr", vec![of("stderr", out, query(Some(0), false))], false),
             ("maintail -f", vec![("supervice".to_owned(), Request::MainTail(query(None, true)))], true),
         ] {
-            let expected = Reading {
-                socket: DEFAULT_SOCKET.into(),
-                timeout: DEFAULT_TIMEOUT,
-                logs,
-                follow,
-                style: Style::default(),
-            };
+            let expected =
+                Reading { socket: default_socket(), timeout: DEFAULT_TIMEOUT, logs, follow, style: Style::default() };
             assert_eq!(read(line), Ok(Invocation::Reading(expected)), "{line}");
         }
     }
@@ -461,11 +552,15 @@ mod tests {
             ("start a --force", "--force is for restart, not for start"),
             ("tail", "tail needs a name"),
             ("tail a --force", "--force is for restart, not for tail"),
-            ("tail -n x a", "--lines: \"x\" is not a number of lines"),
-            ("tail -n +1 a", "--lines: \"+1\" is not a number of lines"),
+            ("tail -n x a", "--lines: \"x\" is not a whole number from 0 on"),
+            ("tail -n +1 a", "--lines: \"+1\" is not a whole number from 0 on"),
             ("maintail web", "maintail takes no name: web"),
-            ("status -f", "-f and -n are for tail and maintail, not for status"),
-            ("start -n 5 a", "-f and -n are for tail and maintail, not for start"),
+            ("status -f", "-f and -n are for tail, maintail and events (-f), not for status"),
+            ("start -n 5 a", "-f and -n are for tail, maintail and events (-f), not for start"),
+            ("events -n 5", "events takes -f and --since NUMBER only"),
+            ("events web", "events takes no name: web"),
+            ("events --since=-1", "--since: \"-1\" is not a whole number from 0 on"),
+            ("status --since 5", "--since is for events, not for status"),
             ("--nonsense status", "unknown option: --nonsense"),
             ("status -v", "unknown option: -v"),
             ("status -s", "the '-s' option doesn't have an associated value"),

@@ -1,5 +1,7 @@
 //! What `--help` and `help COMMAND` say.
 
+use crate::manual::table::Program;
+
 /// One line, for usage errors.
 pub const USAGE: &str = "usage: supervicectl [-h] [--version] [-s SOCKET] [--timeout SECS] COMMAND ...";
 
@@ -18,8 +20,11 @@ commands:
                           exited:CODE or fatal
   signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
   why NAME                Tell what led a process to where it is
+  describe NAME           Show the configuration of a process: each value, and from where
+  events [-f] [--since N] Show what happened to all processes (-f: and what follows)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
+  metrics                 Print every number there is, as Prometheus reads it
   version                 Print the versions of both sides
   shutdown                Stop all processes, then the daemon
   startgroup GROUP        Start all processes of a group
@@ -28,21 +33,25 @@ commands:
   tail NAME... [stdout|stderr]
                           Show the end of logs (-f: and what follows; -n LINES)
   maintail                Show the end of the daemon's own log (-f, -n LINES)
-  clearlog NAME           Empty the logs of a process
-  rotate NAME             Rotate the logs of a process now
+  clearlog NAME...        Empty the logs of processes
+  rotate NAME...          Rotate the logs of processes now
   reopen                  Open all log files anew, after others moved them
+  completion SHELL        Print the completion for bash, zsh or fish
   help [COMMAND]          Print this help, or explain a command with examples
 
   NAME is the name of a process, a pattern ('web*', 'worker:0?'), group:GROUP or all.
 
 options:
-  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
+  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock,
+                          else /run/supervice/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
-  -f, --follow            tail, maintail: go on until Ctrl-C
+  -f, --follow            tail, maintail, events: go on until Ctrl-C
+      --since NUMBER      events: those after the one with this number
   -n, --lines LINES       tail, maintail: so many lines (default: 10)
       --json              Print the daemon's answer as one JSON object on one line
   -q, --quiet             Print only what went wrong
       --color WHEN        auto (default), always or never; NO_COLOR is heeded
+      --man               Print the man page
       --version           Print the version
   -h, --help              Print this help
 
@@ -154,12 +163,46 @@ examples:
         text: "usage: supervicectl why NAME
 
 Tells in one line why a process is as it is, then what happened to it, the oldest first: starts, exits,
-failed starts, health checks, retries, reloads, and orders with the user and the pid of who gave them.
-The last 64 records are kept, for as long as the daemon lives.
+failed starts, health checks, retries, reloads, lost output, and orders with the user and the pid of who
+gave them; last, what it wrote before its last unasked end. The last 64 records are kept, also when the
+daemon is started anew; of the last 8 unasked ends the last 4 KiB of stdout and stderr as well (--json).
 
 examples:
   supervicectl why web
   supervicectl why web --json | jq -r '.history[] | select(.event == \"exited\") | .text'
+",
+    },
+    Topic {
+        command: "describe",
+        text: "usage: supervicectl describe NAME
+
+Shows every option of a process as the daemon knows it: its value, and the line of the file it stands on, or
+that it is the default. After a reload that changed it, this is what applies from its next start on.
+
+Values of environment variables whose names look like secrets (PASS, PWD, SECRET, TOKEN, KEY, CREDENTIAL,
+AUTH, PRIVATE, COOKIE, SIGNATURE), or that are addresses with a password in them, are shown as ***. Who may
+only ask (socket_users) sees no values of the environment at all.
+
+examples:
+  supervicectl describe web
+  supervicectl describe web --json | jq -r '.description.options[] | select(.source != \"default\") | .option'
+",
+    },
+    Topic {
+        command: "events",
+        text: "usage: supervicectl events [-f] [--since NUMBER]
+
+Shows what happened to all processes: each child that was made, each change of state, each result of a
+health check, with a number that counts from 1 since the daemon began. The last 4096 are kept. With -f it
+goes on until Ctrl-C, and without --since begins with what comes next; --since 0 begins with all that is
+kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap.
+
+With --json each event is one object on a line of its own, and a gap is {\"missed\":COUNT}.
+
+examples:
+  supervicectl events
+  supervicectl events -f --since 1200
+  supervicectl events -f --json | jq -r 'select(.event == \"PROCESS_STATE_FATAL\") | .processname'
 ",
     },
     Topic {
@@ -176,11 +219,24 @@ examples:
         command: "info",
         text: "usage: supervicectl info
 
-Shows the daemon itself: uptime, processes by state, its own memory and processor time, connections,
-output that was dropped, and events for somebody who was gone.
+Shows the daemon itself: uptime, processes by state, its own memory and processor time, how long it was
+at work at most before it listened again (of late, and ever), connections, output that was dropped, and
+events for somebody who was gone.
 
 examples:
   supervicectl info --json | jq .info.rss_bytes
+",
+    },
+    Topic {
+        command: "metrics",
+        text: "usage: supervicectl metrics
+
+Prints counters, gauges and histograms in the text format of Prometheus, for the textfile collector of
+node_exporter. Give it a finished file: write beside it and rename. Up to 1000 processes have series of
+their own; with more of them only sums are told, and supervice_process_series_omitted is 1.
+
+examples:
+  supervicectl metrics > supervice.tmp && mv supervice.tmp /var/lib/node_exporter/supervice.prom
 ",
     },
     Topic {
@@ -230,9 +286,11 @@ examples:
         text: "usage: supervicectl tail [-f] [-n LINES] NAME... [stdout|stderr]
 
 Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C.
+A pattern means the processes that there are when you ask.
 
 examples:
   supervicectl tail web
+  supervicectl tail -f 'worker:*'
   supervicectl tail -f -n 0 web worker:00 stderr
 ",
     },
@@ -245,16 +303,22 @@ Shows the end of the daemon's own log.
     },
     Topic {
         command: "clearlog",
-        text: "usage: supervicectl clearlog NAME
+        text: "usage: supervicectl clearlog NAME...
 
-Empties both logs of a process; rotated ones stay.
+Empties both logs of each process; rotated ones stay.
+
+examples:
+  supervicectl clearlog web 'worker:*'
 ",
     },
     Topic {
         command: "rotate",
-        text: "usage: supervicectl rotate NAME
+        text: "usage: supervicectl rotate NAME...
 
-Rotates both logs of a process now, whatever their size.
+Rotates both logs of each process now, whatever their size; empty ones stay.
+
+examples:
+  supervicectl rotate all
 ",
     },
     Topic {
@@ -262,6 +326,20 @@ Rotates both logs of a process now, whatever their size.
         text: "usage: supervicectl reopen
 
 Opens every log file anew by its name, after logrotate moved it (SIGUSR2 does the same).
+",
+    },
+    Topic {
+        command: "completion",
+        text: "usage: supervicectl completion SHELL
+
+Prints the completion for bash, zsh or fish. It knows commands, options, and the names that the daemon knows
+at that moment; where no daemon answers within a second it is silent. `supervice --completion SHELL` prints
+that of the daemon.
+
+examples:
+  eval \"$(supervicectl completion bash)\"              in ~/.bashrc
+  source <(supervicectl completion zsh)                in ~/.zshrc, below compinit
+  supervicectl completion fish | source                in ~/.config/fish/config.fish
 ",
     },
     Topic {
@@ -281,6 +359,11 @@ pub fn all() -> String {
 /// What there is to say about a command.
 pub fn about(command: &str) -> Option<&'static str> {
     TOPICS.iter().find(|topic| topic.command == command).map(|topic| topic.text)
+}
+
+/// The program, as these texts tell.
+pub fn program() -> Program {
+    Program::read(HELP, about)
 }
 
 /// Every command there is.

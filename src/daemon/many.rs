@@ -103,13 +103,18 @@ impl Many {
     }
 }
 
-fn told(name: &str, reply: Reply) -> Told {
+/// One answer as a part of one that tells of several.
+pub(super) fn told(name: &str, reply: Reply) -> Told {
     match reply {
         Reply::Ok { message } => Told::ok(name, message),
         Reply::Error { code, message, reason } => Told::error(name, code, message, reason),
-        Reply::Reload { .. } | Reply::Status(_) | Reply::Info(_) | Reply::History { .. } | Reply::Results { .. } => {
-            Told::ok(name, "Done")
-        }
+        Reply::Reload { .. }
+        | Reply::Status(_)
+        | Reply::Info(_)
+        | Reply::History { .. }
+        | Reply::Description(_)
+        | Reply::Metrics(_)
+        | Reply::Results { .. } => Told::ok(name, "Done"),
     }
 }
 

@@ -4,24 +4,31 @@
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
 mod about;
+mod annals;
 pub mod boot;
 mod children;
 mod connections;
 mod deaths;
+mod describe;
 mod doorkeeper;
+mod duty;
+mod events;
 mod history;
 mod many;
 mod marker;
 mod memory;
+mod metrics;
 mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod page;
 mod patterns;
 mod perform;
 mod presses;
 mod probes;
 mod readers;
+mod recorder;
 mod reload;
 mod report;
 mod roster;
@@ -44,15 +51,20 @@ use crate::reactor::{Mark, Reactor};
 use crate::sys::clock;
 use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
+use annals::Annals;
 use children::Children;
 use connections::Connections;
+use duty::Duty;
+use events::Events;
 use history::History;
 use memory::Memory;
+use metrics::Metrics;
 use notices::Notices;
 use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
+use recorder::Recorder;
 use roster::Roster;
 use settings::Settings;
 use shutdown::LastWord;
@@ -133,11 +145,16 @@ pub struct Daemon {
     orders: Orders,
     waits: Waits,
     history: History,
+    recorder: Recorder,
+    annals: Annals,
+    events: Events,
+    metrics: Metrics,
     probes: Probes,
     presses: Presses,
     notices: Notices,
     signals: Signals,
     settings: Settings,
+    duty: Duty,
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
     /// Reloads that wait for the one under way.
@@ -171,6 +188,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            let woke = self.now;
             self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
@@ -184,8 +202,10 @@ impl Daemon {
             self.tell_losses();
             self.forget_alarms();
             self.save_children();
+            self.write_annals();
             self.wake_followers();
             self.press_rotated();
+            self.metrics.note_turn(woke);
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }

@@ -2,7 +2,6 @@
 
 use super::Daemon;
 use super::orders::{Asker, Order};
-use super::readers::LogDeed;
 use super::roster::Entry;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
@@ -22,6 +21,7 @@ impl Daemon {
                 Reply::error(ErrorCode::Denied, "Only root, the daemon's own user and socket_users may ask", None);
             return self.answer_conn(conn, &reply, None);
         }
+        self.metrics.requests += 1;
         self.stop_following(conn);
         let Envelope { id, request } = match request::decode(frame) {
             Ok(envelope) => envelope,
@@ -44,14 +44,17 @@ impl Daemon {
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
             Request::Reload => self.reload(Some(Asker { conn, id })),
             Request::Reopen => self.reopen_asked(conn, id.as_ref()),
-            Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
-            Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
+            Request::TreatLogs { deed, name } => self.treat_logs(conn, id.as_ref(), &name, deed),
+            Request::TreatManyLogs { deed, names } => self.treat_many_logs(conn, id.as_ref(), &names, deed),
             Request::Tail { name, stream, query } => self.tail(conn, id, &name, stream, query),
             Request::Wait { conditions, timeout_ms } => {
                 self.wait_for(conn, id, &conditions, timeout_ms.map(Duration::from_millis));
             }
             Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
             Request::Why { name } => self.why(conn, id.as_ref(), &name),
+            Request::Describe { name } => self.describe(conn, id.as_ref(), &name),
+            Request::Events(query) => self.events_asked(conn, id, query),
+            Request::Metrics => self.metrics(conn, id.as_ref()),
             Request::Info => self.info(conn, id.as_ref()),
             Request::Shutdown => self.shut_down_asked(conn, id),
             Request::MainTail(query) => self.main_tail(conn, id, query),
@@ -190,9 +193,12 @@ fn millis(time: Duration) -> u64 {
 fn needed(request: &Request) -> Role {
     match request {
         Request::Status(_)
+        | Request::Metrics
         | Request::Info
         | Request::Wait { .. }
         | Request::Why { .. }
+        | Request::Events(_)
+        | Request::Describe { .. }
         | Request::Tail { .. }
         | Request::MainTail(_) => Role::Read,
         Request::Start { .. }
@@ -203,8 +209,8 @@ fn needed(request: &Request) -> Role {
         | Request::StopGroup { .. }
         | Request::Reload
         | Request::Reopen
-        | Request::Rotate { .. }
-        | Request::ClearLog { .. }
+        | Request::TreatLogs { .. }
+        | Request::TreatManyLogs { .. }
         | Request::Signal(_)
         | Request::Shutdown => Role::Admin,
     }

@@ -10,6 +10,7 @@ use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
 use crate::engine::time::Duration;
 use crate::reactor::source::Kind;
 use crate::spec::{InstanceSpec, LogTarget};
+use crate::sys::clock;
 use crate::sys::log_file::OpenError;
 use crate::sys::spawn::{self, ErrorOutput, Fresh, Inherited, Output, Plan};
 use std::collections::{HashSet, VecDeque};
@@ -139,15 +140,20 @@ impl Daemon {
 
     /// How many descriptors may still be opened, those kept for control connections left aside.
     pub(super) fn free_descriptors(&self) -> usize {
-        let children = 4 * self.children.len() + self.streams.len();
-        let open = children + self.connections.len() + self.probes.descriptors();
+        // A pidfd each, and a pipe until the verdict is there.
+        let children = self.children.len() + self.children.unproven();
+        let open = children + self.streams.descriptors() + self.connections.len() + self.probes.descriptors();
         self.spawner.nofile.saturating_sub(open + RESERVE)
     }
 
     fn spawn_now(&mut self, run: RunId) -> Input {
         self.spawner.left_this_turn = self.spawner.left_this_turn.saturating_sub(1);
+        let begun = clock::monotonic();
         match self.try_spawn(run) {
-            Ok(pid) => Input::Spawned { run, pid },
+            Ok(pid) => {
+                self.metrics.note_spawn(run.instance, begun);
+                Input::Spawned { run, pid }
+            }
             Err(error) => Input::SpawnFailed { run, error },
         }
     }

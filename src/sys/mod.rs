@@ -15,6 +15,7 @@ pub mod guard;
 pub mod identity;
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_inotify.rs")]
 pub mod inotify;
+pub mod journal;
 pub mod kill;
 pub mod limits;
 pub mod lock;
@@ -27,6 +28,7 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod standard;
+pub mod superior;
 pub mod trusted_folder;
 pub mod usage;
 pub mod user;

@@ -7,11 +7,14 @@ pub mod answer;
 pub mod base64;
 pub mod chunk;
 pub mod condition;
+pub mod description;
+pub mod exposition;
 pub mod frame;
 pub mod history;
 pub mod info;
 mod json;
 pub mod notice;
+pub mod occurrence;
 pub mod reply;
 pub mod request;
 mod spoken;
@@ -22,7 +25,11 @@ mod verb;
 pub use answer::{Answer, Row, Verdict};
 pub use chunk::Chunk;
 pub use condition::{Condition, Goal};
+pub use description::{Description, Setting, Variable};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use info::SelfPortrait;
+pub use occurrence::{EventPiece, EventQuery, Occurrence};
 pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told, encode_status};
-pub use request::{Envelope, Id, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode};
+pub use request::{
+    Envelope, Id, LogDeed, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode,
+};

@@ -4,9 +4,10 @@
 
 use super::condition::Condition;
 use super::json::{self, Fields, JsonError};
+use super::occurrence::EventQuery;
 use super::reply::{ErrorCode, Reply};
 use super::text;
-pub use super::verb::{SignalOrder, Verb};
+pub use super::verb::{LogDeed, SignalOrder, Verb};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -30,6 +31,7 @@ const FIELDS: &[&str] = &[
     "bytes",
     "lines",
     "follow",
+    "since",
 ];
 
 /// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
@@ -107,15 +109,19 @@ pub enum Request {
     Reload,
     /// Open all log files anew.
     Reopen,
-    /// Rotate the logs of a process.
-    Rotate {
+    /// Rotate or empty the logs of a process.
+    TreatLogs {
+        /// What to do.
+        deed: LogDeed,
         /// Which.
         name: String,
     },
-    /// Empty the logs of a process.
-    ClearLog {
-        /// Which.
-        name: String,
+    /// The same of several, by names and patterns.
+    TreatManyLogs {
+        /// What to do.
+        deed: LogDeed,
+        /// Names, globs, `group:NAME` or `all`.
+        names: Vec<String>,
     },
     /// Show the end of a log of a process.
     Tail {
@@ -142,6 +148,15 @@ pub enum Request {
         /// Which.
         name: String,
     },
+    /// How is a process configured?
+    Describe {
+        /// Which.
+        name: String,
+    },
+    /// What happened to all processes?
+    Events(EventQuery),
+    /// Every number there is.
+    Metrics,
     /// What is there to say about the daemon itself?
     Info,
     /// Stop everything, and the daemon.
@@ -283,6 +298,13 @@ impl Found<'_> {
         }
     }
 
+    fn treat_logs(&self, deed: LogDeed) -> Result<Request, Refusal> {
+        match self.names()? {
+            Some(names) => Ok(Request::TreatManyLogs { deed, names }),
+            None => Ok(deed.of_one(self.name()?)),
+        }
+    }
+
     fn request(&self) -> Result<Request, Refusal> {
         let unknown = |what: &str| (ErrorCode::UnknownCommand, format!("Unknown command: {what}"));
         let raw = self.raw("command").ok_or_else(|| unknown("(none is given)"))?;
@@ -299,13 +321,16 @@ impl Found<'_> {
             "stopgroup" => Request::StopGroup { name: self.name()? },
             "reload" => Request::Reload,
             "reopen" => Request::Reopen,
-            "rotate" => Request::Rotate { name: self.name()? },
-            "clearlog" => Request::ClearLog { name: self.name()? },
+            "rotate" => self.treat_logs(LogDeed::Rotate)?,
+            "clearlog" => self.treat_logs(LogDeed::Clear)?,
             "tail" => Request::Tail { name: self.name()?, stream: self.stream()?, query: self.tail_query()? },
             "maintail" => Request::MainTail(self.tail_query()?),
             "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
             "signal" => Request::Signal(self.signal_order()?),
             "why" => Request::Why { name: self.name()? },
+            "describe" => Request::Describe { name: self.name()? },
+            "events" => Request::Events(self.event_query()?),
+            "metrics" => Request::Metrics,
             "info" => Request::Info,
             "shutdown" => Request::Shutdown,
             other => return Err(unknown(&text::echoed(other))),
@@ -328,6 +353,11 @@ impl Found<'_> {
         };
         let signal = self.value("signal", "a string")?.unwrap_or_default();
         Ok(SignalOrder { signal, names, leader: self.value("leader", "true or false")?.unwrap_or_default() })
+    }
+
+    fn event_query(&self) -> Result<EventQuery, Refusal> {
+        let follow = self.value("follow", "true or false")?.unwrap_or_default();
+        Ok(EventQuery { since: self.count("since")?, follow })
     }
 
     fn count(&self, field: &str) -> Result<Option<u64>, Refusal> {
@@ -391,8 +421,12 @@ mod tests {
             (r#"{"command":"stopgroup","name":"web:00"}"#, Request::StopGroup { name: name() }),
             (r#"{"command":"reload"}"#, Request::Reload),
             (r#"{"command":"reopen"}"#, Request::Reopen),
-            (r#"{"command":"rotate","name":"web:00"}"#, Request::Rotate { name: name() }),
-            (r#"{"command":"clearlog","name":"web:00"}"#, Request::ClearLog { name: name() }),
+            (r#"{"command":"rotate","name":"web:00"}"#, LogDeed::Rotate.of_one(name())),
+            (r#"{"command":"clearlog","name":"web:00"}"#, LogDeed::Clear.of_one(name())),
+            (
+                r#"{"command":"clearlog","names":["web:00"]}"#,
+                Request::TreatManyLogs { deed: LogDeed::Clear, names: vec![name()] },
+            ),
             (
                 r#"{"command":"tail","name":"web:00","stream":"stderr","lines":5,"follow":true}"#,
                 Request::Tail {
@@ -400,6 +434,13 @@ mod tests {
                     stream: Stream::Stderr,
                     query: TailQuery { bytes: None, lines: Some(5), follow: true },
                 },
+            ),
+            (r#"{"command":"describe","name":"web:00"}"#, Request::Describe { name: name() }),
+            (r#"{"command":"metrics"}"#, Request::Metrics),
+            (r#"{"command":"events"}"#, Request::Events(EventQuery::default())),
+            (
+                r#"{"command":"events","since":7,"follow":true}"#,
+                Request::Events(EventQuery { since: Some(7), follow: true }),
             ),
             (
                 r#"{"command":"maintail","bytes":1600}"#,

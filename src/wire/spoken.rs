@@ -32,6 +32,8 @@ struct Spoken<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]
     leader: bool,
@@ -54,13 +56,15 @@ impl Request {
             Request::StopGroup { .. } => "stopgroup",
             Request::Reload => "reload",
             Request::Reopen => "reopen",
-            Request::Rotate { .. } => "rotate",
-            Request::ClearLog { .. } => "clearlog",
+            Request::TreatLogs { deed, .. } | Request::TreatManyLogs { deed, .. } => deed.name(),
             Request::Tail { .. } => "tail",
             Request::MainTail(_) => "maintail",
             Request::Wait { .. } => "wait",
             Request::Signal(_) => "signal",
             Request::Why { .. } => "why",
+            Request::Describe { .. } => "describe",
+            Request::Events(_) => "events",
+            Request::Metrics => "metrics",
             Request::Info => "info",
             Request::Shutdown => "shutdown",
         }
@@ -86,14 +90,16 @@ impl Request {
             | Request::Stop { name }
             | Request::StartGroup { name }
             | Request::StopGroup { name }
-            | Request::Rotate { name }
-            | Request::ClearLog { name }
+            | Request::TreatLogs { name, .. }
+            | Request::Describe { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Reload | Request::Reopen | Request::Metrics | Request::Info | Request::Shutdown => plain,
+            Request::Events(query) => Spoken { since: query.since, follow: query.follow, ..plain },
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();
                 Spoken { conditions: Some(conditions), timeout_ms: *timeout_ms, ..plain }
             }
+            Request::TreatManyLogs { names, .. } => Spoken { names: Some(names), ..plain },
             Request::Signal(order) => {
                 Spoken { names: Some(&order.names), signal: Some(&order.signal), leader: order.leader, ..plain }
             }

@@ -11,9 +11,7 @@ const NOBODY: u32 = 65_534;
 fn open_home() -> Home {
     let home = Home::new();
     home.open_to_all();
-    let ctl = home.join("ctl");
-    fs::copy(supervicectl(), &ctl).unwrap();
-    fs::set_permissions(ctl, fs::Permissions::from_mode(0o755)).unwrap();
+    home.copy_program(supervicectl(), "ctl", 0o755);
     home
 }
 
@@ -101,6 +99,22 @@ fn s8_readers_read_and_admins_order() {
     d.home.configure(PROGRAM);
     assert_eq!(d.reload()["status"], "ok");
     assert!(!may(daemon, "", &["status"]));
+}
+
+#[test]
+fn s8_readers_look_back_and_see_no_values_of_the_environment() {
+    if !is_root() {
+        return skip("S8, describe", "needs root");
+    }
+    let text = format!("socket_users = nobody\n{PROGRAM}environment = MODE=production,DB_PASSWORD=hunter2\n");
+    let d = Daemon::start_in(open_home(), &text);
+    for arguments in [&["why", "a"][..], &["events"], &["info"], &["metrics"]] {
+        assert_eq!(ctl(&d, NOBODY, "", arguments).code, 0, "{arguments:?}");
+    }
+    let ran = ctl(&d, NOBODY, "", &["describe", "a"]);
+    assert!(ran.code == 0 && ran.stdout.contains("MODE=\"***\"") && !ran.stdout.contains("production"), "{ran:?}");
+    let own = d.ctl(&["describe", "a"]).stdout;
+    assert!(own.contains("MODE=\"production\"") && !own.contains("hunter2"), "{own}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! What is known of the streams of a run beyond their bytes: how many there were, and whether they found their place.
 
-use super::{DRAIN_ROUNDS, Stream, Streams, Which};
+use super::{Stream, Streams, Which};
 use crate::daemon::Daemon;
 use crate::engine::id::{InstanceId, Key};
 use crate::logs::sinks::SinkId;
 use crate::reactor::output::OUTPUT_BUDGET;
+
+/// Servings of a dead program's pipe: as many as the largest pipe takes, whoever writes on.
+const LAST_ROUNDS: usize = 8;
 
 /// The streams of the run an instance had last.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +91,7 @@ impl Daemon {
             if let Some(stream) = self.streams.table.get_mut(key) {
                 stream.output.mark(false);
             }
-            for _ in 0..DRAIN_ROUNDS {
+            for _ in 0..LAST_ROUNDS {
                 if self.serve_stream(key) < OUTPUT_BUDGET {
                     break;
                 }

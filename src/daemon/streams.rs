@@ -121,7 +121,6 @@ impl Taker<Receiver> for IntoSink<'_> {
         let Some(mut pipe) = Pipe::new(reader.as_fd(), self.spyglass) else { return Passed::Refused };
         match self.sinks.pass(self.sink, &mut pipe, most, self.now) {
             rotating_file::Passed::Some(count) => Passed::Some(count),
-            rotating_file::Passed::All(count) => Passed::All(count),
             rotating_file::Passed::Nothing => Passed::Nothing,
             rotating_file::Passed::Refused => Passed::Refused,
         }

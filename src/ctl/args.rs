@@ -1,6 +1,7 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
 use super::style::{Colour, Style};
+use crate::manual::shell::Shell;
 use crate::wire::{Condition, EventQuery, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,6 +10,12 @@ use std::time::Duration;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
+
+/// Where the daemon of the whole machine listens, as packages configure it.
+const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
+
+/// What a completion begins its question with: `supervicectl --complete -- WORD...`.
+pub const ASK: &str = "--complete";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -24,6 +31,12 @@ pub enum Invocation {
     HelpOn(String),
     /// `--version`.
     Version,
+    /// `--man`.
+    Page,
+    /// `completion SHELL`.
+    Completion(Shell),
+    /// What a completion asks: the words so far.
+    Complete(Vec<String>),
     /// No command was given.
     Nothing,
     /// A request to a daemon.
@@ -105,6 +118,9 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
+    if let Some(words) = to_complete(&arguments) {
+        return Ok(Invocation::Complete(words));
+    }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
     if options.contains(["-h", "--help"]) {
@@ -113,7 +129,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     if options.contains("--version") {
         return Ok(Invocation::Version);
     }
-    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+    if options.contains("--man") {
+        return Ok(Invocation::Page);
+    }
+    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
     let style = Style {
         json: options.contains("--json"),
@@ -134,6 +153,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
         None => Ok(Invocation::Nothing),
         Some((&"help", [])) => Ok(Invocation::Help),
         Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
+        Some((&"completion", [shell])) => Shell::from_word(shell).map(Invocation::Completion).map_err(UsageError),
+        Some((&"completion", _)) => Err(UsageError("completion needs a shell: bash, zsh or fish".to_owned())),
         Some((command, _)) if check && *command != "status" => {
             Err(UsageError(format!("--check is for status, not for {command}")))
         }
@@ -156,15 +177,26 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
                 _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
                 _ => request(command, operands, force)?,
             };
-            let view = match *command {
-                "health" => View::Health,
-                "pid" => View::Pid,
-                "version" => View::Version,
-                _ if check => View::Check,
-                _ => View::Whole,
-            };
+            let view = view(command, check);
             Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
+    }
+}
+
+/// What a shell asks to have completed, if it is a shell that asks.
+fn to_complete(arguments: &[OsString]) -> Option<Vec<String>> {
+    let (_, rest) = arguments.split_first().filter(|(first, _)| *first == ASK)?;
+    let words = rest.iter().skip_while(|word| *word == "--");
+    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
+}
+
+fn view(command: &str, check: bool) -> View {
+    match command {
+        "health" => View::Health,
+        "pid" => View::Pid,
+        "version" => View::Version,
+        _ if check => View::Check,
+        _ => View::Whole,
     }
 }
 
@@ -195,6 +227,13 @@ fn logs(command: &str, operands: &[&str], force: bool, query: TailQuery) -> Resu
             Ok(names.iter().map(|name| ((*name).to_owned(), request(name))).collect())
         }
     }
+}
+
+/// The usual place, unless there is nobody and the machine's own daemon is there.
+pub(super) fn default_socket() -> PathBuf {
+    let is_there = |place: &str| std::path::Path::new(place).exists();
+    let place = if !is_there(DEFAULT_SOCKET) && is_there(SYSTEM_SOCKET) { SYSTEM_SOCKET } else { DEFAULT_SOCKET };
+    place.into()
 }
 
 fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, UsageError> {
@@ -376,7 +415,7 @@ mod tests {
         }
     }
 
-    fn plain(socket: &str, timeout: Duration, request: Request) -> Order {
+    fn plain(socket: impl Into<PathBuf>, timeout: Duration, request: Request) -> Order {
         Order { socket: socket.into(), timeout, request, view: View::Whole, style: Style::default() }
     }
 
@@ -422,6 +461,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_completion_asks_is_not_read_as_a_command() {
+        let words = vec!["-s".to_owned(), "/x".to_owned(), "--help".to_owned(), String::new()];
+        let asked = ["--complete", "--", "-s", "/x", "--help", ""].map(OsString::from).to_vec();
+        assert_eq!(parse(asked), Ok(Invocation::Complete(words)));
+        assert_eq!(read("completion fish"), Ok(Invocation::Completion(Shell::Fish)));
+        assert_eq!(read("--man"), Ok(Invocation::Page));
+        for wrong in ["completion", "completion csh", "completion bash zsh"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn every_command_is_understood() {
         let name = || "web:00".to_owned();
         for (line, request) in [
@@ -438,7 +489,7 @@ mod tests {
             ("rotate web:00", LogDeed::Rotate.of_one(name())),
             ("clearlog web:00", LogDeed::Clear.of_one(name())),
         ] {
-            assert_eq!(order(line), plain(DEFAULT_SOCKET, DEFAULT_TIMEOUT, request), "{line}");
+            assert_eq!(order(line), plain(default_socket(), DEFAULT_TIMEOUT, request), "{line}");
         }
     }
 
@@ -472,13 +523,8 @@ mod tests {
             ("tail --lines=0 stderr", vec![of("stderr", out, query(Some(0), false))], false),
             ("maintail -f", vec![("supervice".to_owned(), Request::MainTail(query(None, true)))], true),
         ] {
-            let expected = Reading {
-                socket: DEFAULT_SOCKET.into(),
-                timeout: DEFAULT_TIMEOUT,
-                logs,
-                follow,
-                style: Style::default(),
-            };
+            let expected =
+                Reading { socket: default_socket(), timeout: DEFAULT_TIMEOUT, logs, follow, style: Style::default() };
             assert_eq!(read(line), Ok(Invocation::Reading(expected)), "{line}");
         }
     }

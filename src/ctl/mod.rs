@@ -3,10 +3,12 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+mod candidates;
 pub mod describe;
 pub mod events;
 pub mod help;
 mod nearest;
+mod page;
 pub mod render;
 pub mod story;
 pub mod style;
@@ -99,6 +101,9 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::Help) => Outcome::done(help::all()),
         Ok(Invocation::HelpOn(command)) => explain(&command),
         Ok(Invocation::Version) => Outcome::done(own_version()),
+        Ok(Invocation::Page) => Outcome::done(page::page()),
+        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", args::ASK, "completion")),
+        Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Reading(reading)) => {

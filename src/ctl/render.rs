@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     fn row(name: &str, state: &str, pid: Option<i64>, uptime: Option<u64>, healthy: Option<bool>) -> Row {
-        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy }
+        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy, group: None }
     }
 
     #[test]

@@ -157,6 +157,11 @@ impl Connections {
         self.table.get_mut(key).map(|peer| &mut peer.follow)
     }
 
+    /// Whether a connection has taken all that was sent.
+    pub(super) fn has_taken_all(&self, key: Key) -> bool {
+        self.table.get(key).is_some_and(|peer| peer.conn.unsent() == 0)
+    }
+
     /// How far a connection has heard of events, if it listens.
     pub(super) fn listening(&mut self, key: Key) -> Option<&mut Listening> {
         self.table.get_mut(key)?.listening.as_mut()
@@ -174,11 +179,6 @@ impl Connections {
         if let Some(peer) = self.table.get_mut(key) {
             peer.listening = None;
         }
-    }
-
-    /// Whether a connection has taken all that was sent.
-    pub(super) fn has_taken_all(&self, key: Key) -> bool {
-        self.table.get(key).is_some_and(|peer| peer.conn.unsent() == 0)
     }
 
     /// Everybody who follows a log or events and has taken all that was sent.

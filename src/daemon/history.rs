@@ -117,6 +117,10 @@ impl Daemon {
     }
 
     fn chronicle_with(&mut self, id: InstanceId, event: &'static str, text: &str, recording: Option<RecordingId>) {
+        // A stream may outlive its instance.
+        if self.roster.entry(id).is_none() {
+            return;
+        }
         if std::mem::take(&mut self.history.story(id).recalled) {
             let text = format!("supervice was started anew (pid {})", std::process::id());
             self.chronicle_with(id, "daemon", &text, None);

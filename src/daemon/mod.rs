@@ -11,6 +11,7 @@ mod connections;
 mod deaths;
 mod describe;
 mod doorkeeper;
+mod duty;
 mod events;
 mod history;
 mod many;
@@ -21,6 +22,7 @@ mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod page;
 mod patterns;
 mod perform;
 mod presses;
@@ -52,6 +54,7 @@ use crate::sys::signals::{Arrival, Signals};
 use annals::Annals;
 use children::Children;
 use connections::Connections;
+use duty::Duty;
 use events::Events;
 use history::History;
 use memory::Memory;
@@ -143,6 +146,7 @@ pub struct Daemon {
     notices: Notices,
     signals: Signals,
     settings: Settings,
+    duty: Duty,
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
     /// Reloads that wait for the one under way.

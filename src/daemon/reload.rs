@@ -40,6 +40,7 @@ impl Daemon {
         }
         let Some(ticket) = self.reloads.pop_front() else { return };
         log::info!("Reloading {}", self.config_path.display());
+        self.report_reloading();
         let loaded = vet::load(&self.config_path);
         // Reading a large file takes a while, and nothing that is started now may seem to have lived through it.
         self.now = clock::monotonic();
@@ -51,6 +52,9 @@ impl Daemon {
                 text.lines().for_each(|line| log::error!("{line}"));
                 self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
             }
+        }
+        if !self.reload_under_way {
+            self.report_reloaded();
         }
     }
 
@@ -70,6 +74,7 @@ impl Daemon {
             Outcome::Superseded | Outcome::ShuttingDown => log::warn!("Reload cut short by the shutdown ({counts})"),
         }
         self.reload_under_way = false;
+        self.report_reloaded();
     }
 
     fn take_on(&mut self, ticket: Ticket, config: &Config) {

@@ -28,6 +28,7 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod standard;
+pub mod superior;
 pub mod trusted_folder;
 pub mod usage;
 pub mod user;

@@ -69,6 +69,8 @@ pub struct Row {
     pub uptime: Option<u64>,
     /// `None`: not checked, or no verdict yet.
     pub healthy: Option<bool>,
+    /// `None`: not asked for, or a daemon that does not tell.
+    pub group: Option<String>,
 }
 
 /// What became of one of several.

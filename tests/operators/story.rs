@@ -115,6 +115,22 @@ fn where_there_is_no_log_to_read_back_that_is_said() {
 }
 
 #[test]
+fn what_is_read_back_is_what_stands_in_the_log() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --say hello --exit 3\nautostart = no\nstartretries = 0\nlog_format = prefix\n\
+         stdout_logfile = {dir}/a\n[program:b]\ncommand = sh -c 'printf half; exit 3'\nautostart = no\nstartretries = 0\n\
+         log_format = json\nstdout_logfile = {dir}/b\n",
+    );
+    for name in ["a", "b"] {
+        d.order("start", name);
+        d.wait_state(name, "FATAL");
+        let whole = d.home.read(name);
+        assert_eq!(outputs(&d, name)[0][0]["data"], whole, "{name}");
+        assert!(whole.contains(if name == "a" { "hello" } else { "half" }), "{whole}");
+    }
+}
+
+#[test]
 fn what_was_asked_for_is_not_recorded_and_what_hung_is() {
     let d = Daemon::start(
         "[program:a]\ncommand = {actor} --say hello --touch {dir}/t\nstartsecs = 0\nstdout_logfile = {dir}/a\n\

@@ -243,6 +243,8 @@ fn assemble(
         reloads: VecDeque::new(),
         reload_under_way: false,
         closing: false,
+        last_word: None,
+        exit_code: None,
         finished: None,
         deaths: Vec::new(),
         verdicts: Vec::new(),

@@ -1,6 +1,7 @@
 //! Effect to deed, one match. The only deed that is answered in the same breath is a spawn.
 
 use super::Daemon;
+use super::shutdown::LastWord;
 use super::{orders, report};
 use crate::engine::id::{RunId, Ticket};
 use crate::engine::message::{Cause, Effect, Event, FailureClass, Input, Outcome, Signal, State};
@@ -31,6 +32,7 @@ impl Daemon {
                 self.metrics.forget(instance);
                 self.settle_waits_of(instance, None);
             }
+            Effect::ShutDown { instance, state, cause } => self.last_word = Some(LastWord { instance, state, cause }),
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }
         None

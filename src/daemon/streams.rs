@@ -191,7 +191,7 @@ impl Streams {
         id: InstanceId,
         opened: Opened,
         pipes: (Option<OwnedFd>, Option<OwnedFd>),
-        reactor: &mut Reactor,
+        (reactor, now): (&mut Reactor, Instant),
     ) {
         let mut last = Last::default();
         let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
@@ -206,7 +206,9 @@ impl Streams {
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
             if let Err(error) = reactor.register(stream.output.reader_mut(), name, Interest::READABLE) {
-                log::error!("watching a child's output failed, it is read at its end only: {error}");
+                log::error!("watching a child's output failed, it is looked at each second: {error}");
+                stream.watched = false;
+                self.rests.arm(now + UNWATCHED, key);
             }
         }
         self.last.insert(id, last);

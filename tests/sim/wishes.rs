@@ -71,6 +71,8 @@ impl Book {
         let health_changed = self.policy.health != policy.health;
         self.policy = Policy {
             stop_signal: policy.stop_signal,
+            on_exit: policy.on_exit,
+            on_fatal: policy.on_fatal,
             stop_timeout: policy.stop_timeout,
             start_retries: policy.start_retries,
             health: policy.health.clone(),

@@ -93,8 +93,9 @@ impl Instance {
         }
     }
 
-    /// Stop, retry and health settings apply at once, the rest at the next launch.
+    /// Stop, retry and health settings and what its end means apply at once, the rest at the next launch.
     pub(in crate::engine) fn on_policy(&mut self, policy: Policy, out: &mut Outbox) {
+        (self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal);
         self.policy.stop_signal = policy.stop_signal;
         self.policy.stop_timeout = policy.stop_timeout;
         self.policy.start_retries = policy.start_retries;

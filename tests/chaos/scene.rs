@@ -89,7 +89,7 @@ impl Scene {
             }
         };
         // A build beside a long run must not exchange it.
-        home.copy_program(&actor(), "actor", 0o755);
+        home.copy_program(actor(), "actor", 0o755);
         home.configure(&text(false));
         let daemon = Daemon::launch(home);
         let mut scene =

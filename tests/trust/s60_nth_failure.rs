@@ -169,7 +169,7 @@ fn assert_as_before(d: &mut Daemon, descriptors: usize, what: &str) {
     let alike = wait_for(DEADLINE, || {
         let leaders: Vec<i32> = d.rows().iter().filter_map(|row| row.pid).collect();
         let groups = d.home.processes().into_iter().filter(|&pid| pid != daemon);
-        let mut groups: Vec<i32> = groups.filter_map(|pid| process::stat(pid)).map(|stat| stat.group).collect();
+        let mut groups: Vec<i32> = groups.filter_map(process::stat).map(|stat| stat.group).collect();
         groups.sort();
         groups.dedup();
         seen = format!("{leaders:?} are told, {groups:?} are there");

@@ -54,7 +54,7 @@ struct Stream {
     lines: Option<Lines>,
     /// Events are heard of; not while it rests.
     watched: bool,
-    /// Bytes that came from it so far.
+    /// Bytes of it that went out so far.
     written: u64,
     /// What it lost, since it began to lose.
     losing: Option<u64>,
@@ -95,12 +95,15 @@ struct IntoSink<'a> {
     lines: &'a mut Option<Lines>,
     now: Instant,
     dropped: u64,
+    /// Not what passed.
+    wrote: u64,
 }
 
 impl IntoSink<'_> {
     fn write(&mut self, bytes: &[u8]) {
         let written = self.sinks.write(self.sink, bytes, self.now);
         self.dropped += written.dropped as u64;
+        self.wrote += bytes.len() as u64;
     }
 }
 
@@ -290,29 +293,16 @@ impl Streams {
         }
     }
 
-    /// A line that was begun goes out: its end does not come any more.
-    fn finish_lines(&mut self, key: Key, now: Instant) {
-        let Some(stream) = self.table.get_mut(key) else { return };
-        let mut rest = Vec::new();
-        if let Some(lines) = &mut stream.lines {
-            lines.finish(&clock::rfc3339(clock::wall()), &mut rest);
-        }
-        if !rest.is_empty() {
-            let written = self.sinks.write(stream.sink, &rest, now);
-            *self.dropped.entry(stream.output.instance).or_default() += written.dropped as u64;
-        }
-    }
-
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
         let Streams { table, sinks, scratch, spyglass, dropped, turns, .. } = self;
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
         let lines = &mut stream.lines;
-        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0 };
+        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0, wrote: 0 };
         let served = stream.output.serve(scratch, &mut taker);
-        let lost = taker.dropped;
+        let (lost, wrote) = (taker.dropped, taker.wrote);
         stream.pace.note(stream.output.moved);
-        stream.written += stream.output.moved as u64;
+        stream.written += if stream.lines.is_some() { wrote } else { stream.output.moved as u64 };
         if lost > 0 {
             *dropped.entry(stream.output.instance).or_default() += lost;
         }

@@ -1,5 +1,6 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
+use super::reloading::Reloading;
 use super::style::{Colour, Style};
 use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ pub enum View {
     Pid,
     /// Only the versions of both sides.
     Version,
+    /// What would change, and whether anything would.
+    Foresight,
 }
 
 /// What is wrong with a command line.
@@ -108,6 +111,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let check = options.contains("--check");
     let force = options.contains("--force");
     let leader = options.contains("--leader");
+    let reloading = Reloading { dry_run: options.contains("--dry-run"), restart: options.contains("--restart") };
     let follow = options.contains(["-f", "--follow"]);
     let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
     let query = TailQuery { bytes: None, lines, follow };
@@ -125,12 +129,16 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
             let logs = logs(command, operands, force, query)?;
             Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
         }
+        Some((command, _)) if reloading != Reloading::default() && *command != "reload" => {
+            Err(UsageError(format!("--dry-run and --restart are for reload, not for {command}")))
+        }
         Some((command, _)) if query != TailQuery::default() => {
             Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
         }
         Some((command, operands)) => {
             let request = match *command {
                 "wait" => wait(operands, timeout)?,
+                "reload" | "update" => reloading.request(command, operands, force)?,
                 "signal" => signal(operands, leader)?,
                 _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
                 _ => request(command, operands, force)?,
@@ -139,6 +147,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
                 "health" => View::Health,
                 "pid" => View::Pid,
                 "version" => View::Version,
+                _ if reloading.dry_run => View::Foresight,
                 _ if check => View::Check,
                 _ => View::Whole,
             };
@@ -194,7 +203,6 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "restart" => order(Verb::Restart { force }, operands),
         "startgroup" => Ok(Request::StartGroup { name: name()? }),
         "stopgroup" => Ok(Request::StopGroup { name: name()? }),
-        "reload" => bare(Request::Reload),
         "reopen" => bare(Request::Reopen),
         "rotate" => Ok(Request::Rotate { name: name()? }),
         "why" => Ok(Request::Why { name: name()? }),

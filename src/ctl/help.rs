@@ -25,6 +25,8 @@ commands:
   startgroup GROUP        Start all processes of a group
   stopgroup GROUP         Stop all processes of a group
   reload                  Read the configuration again and apply what changed
+                          (--dry-run: only tell what would; --restart: as update)
+  update [NAME...]        Reload, then restart what changed (of these only)
   tail NAME... [stdout|stderr]
                           Show the end of logs (-f: and what follows; -n LINES)
   maintail                Show the end of the daemon's own log (-f, -n LINES)
@@ -47,7 +49,7 @@ options:
   -h, --help              Print this help
 
 exit status: 0 done, 1 failed or no daemon, 2 wrong usage,
-             3 impossible and 4 timed out (wait)
+             3 impossible and 4 timed out (wait), 10 changes (reload --dry-run)
 ";
 
 /// One command, explained.
@@ -216,13 +218,32 @@ Stops all processes of a group; `stop group:GROUP` also tells of each.
     },
     Topic {
         command: "reload",
-        text: "usage: supervicectl reload
+        text: "usage: supervicectl reload [--dry-run | --restart]
 
-Reads the configuration again. New processes are started, those that are gone are stopped, and what
-changed applies at the next start. A file with errors changes nothing.
+Reads the configuration again. New processes are started, and those that are gone are stopped. What decides
+about a process that runs already (stopsignal, stopwaitsecs, autorestart, retries, health checks, sizes of
+logs) applies at once, all else at its next start. A file with errors changes nothing.
+
+  --dry-run   changes nothing: a line for each process and option tells what would happen, and when
+              it would apply; exit status 0: nothing, 10: something
+  --restart   as update
 
 examples:
+  supervicectl reload --dry-run && echo nothing new
   supervice -t -c /etc/supervice.conf && supervicectl reload
+",
+    },
+    Topic {
+        command: "update",
+        text: "usage: supervicectl update [NAME...]
+
+Reloads the configuration, then restarts every process with changes that wait for its next start, and
+tells of each. What was stopped, or has exited and is to stay so, stays down. The whole file is taken on in
+any case; with names (patterns, group:GROUP) only these are restarted.
+
+examples:
+  supervicectl update
+  supervicectl reload --dry-run; supervicectl update 'web*'
 ",
     },
     Topic {

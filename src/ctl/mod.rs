@@ -5,6 +5,7 @@
 pub mod args;
 pub mod help;
 mod nearest;
+mod reloading;
 pub mod render;
 pub mod style;
 pub mod tail;
@@ -39,6 +40,8 @@ pub enum ExitCode {
     Impossible = 3,
     /// What is waited for did not come in time.
     TimedOut = 4,
+    /// A reload would change something.
+    Changes = 10,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -142,11 +145,12 @@ fn perform(order: &Order) -> Outcome {
 fn exit_code(view: View, answer: &Answer) -> ExitCode {
     let well = answer.is_ok()
         && match view {
-            View::Whole | View::Version => true,
+            View::Whole | View::Version | View::Foresight => true,
             View::Check | View::Health => answer.processes.iter().all(is_well),
             View::Pid => answer.processes.iter().all(|row| row.pid.is_some()),
         };
     match answer.code.as_deref() {
+        _ if well && view == View::Foresight && reloading::changes_anything(answer) => ExitCode::Changes,
         _ if well => ExitCode::Done,
         Some("IMPOSSIBLE") => ExitCode::Impossible,
         Some("TIMED_OUT") => ExitCode::TimedOut,
@@ -174,6 +178,9 @@ fn is_well(row: &Row) -> bool {
 }
 
 fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
+    if matches!(order.request, Request::Reload | Request::Update { .. }) {
+        return reloading::outcome(client, answer);
+    }
     if !answer.results.is_empty() {
         return each(client, answer);
     }
@@ -183,14 +190,14 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
     }
     Outcome::done(match (&order.request, order.view) {
         (Request::Status(_), View::Health) => render::health(&answer.processes, is_well),
-        (Request::Status(_), View::Whole | View::Check | View::Version) => {
+        (Request::Status(_), View::Whole | View::Check | View::Version | View::Foresight) => {
             let coloured = order.style.colour.applies(io::stdout().is_terminal());
             render::table(&answer.processes, coloured)
         }
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
         (Request::Why { .. }, _) => render::history(answer),
-        (Request::Reload, _) => render::reload(answer),
+        (Request::DryReload, _) => reloading::foresight(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })
 }
@@ -208,7 +215,7 @@ fn about(answer: &Answer, view: View) -> Outcome {
             }
             outcome
         }
-        View::Whole | View::Check | View::Health => Outcome::done(render::info(&info)),
+        View::Whole | View::Check | View::Health | View::Foresight => Outcome::done(render::info(&info)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Answers as people read them: the status table, and what a reload did. Only text in, text out.
+//! Answers as people read them: the status table, and the rest. Only text in, text out.
 
 use super::style::Mood;
 use crate::wire::history::Happening;
@@ -124,18 +124,6 @@ fn clock(seconds: u64) -> String {
     }
 }
 
-/// What a reload changed.
-pub fn reload(answer: &Answer) -> String {
-    let lists =
-        [("Added", &answer.added), ("Removed", &answer.removed), ("Changed (restart to apply)", &answer.changed)];
-    let mut out = String::new();
-    for (title, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
-        let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
-        out.push_str(&format!("{title}: {}\n", names.join(", ")));
-    }
-    if out.is_empty() { "No changes detected\n".to_owned() } else { out }
-}
-
 /// A message of the daemon: its line breaks and tabs are kept, everything else that could steer a terminal is not.
 pub fn message(text: &str) -> String {
     let line = |line: &str| line.split('\t').map(shown).collect::<Vec<_>>().join("\t") + "\n";
@@ -198,16 +186,5 @@ sick                 UNHEALTHY  7          0:59         FAIL
         }
         assert_eq!(clock(123 * 3600 + 62), "123:01:02");
         assert!(clock(u64::MAX).ends_with(":15"));
-    }
-
-    #[test]
-    fn a_reload_tells_what_changed() {
-        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let mut answer = Answer::default();
-        assert_eq!(reload(&answer), "No changes detected\n");
-        (answer.added, answer.changed) = (names("a b"), names("c"));
-        assert_eq!(reload(&answer), "Added: a, b\nChanged (restart to apply): c\n");
-        answer.removed = names("d");
-        assert_eq!(reload(&answer), "Added: a, b\nRemoved: d\nChanged (restart to apply): c\n");
     }
 }

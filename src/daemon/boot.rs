@@ -206,6 +206,7 @@ fn assemble(
         config_path: options.configuration.clone(),
         reloads: VecDeque::new(),
         reload_under_way: false,
+        renewals: VecDeque::new(),
         closing: false,
         finished: None,
         deaths: Vec::new(),
@@ -259,7 +260,7 @@ impl Daemon {
     /// Starts the programs and turns until the end.
     fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
-        let (plan, _) = self.roster.adopt(&config, &mut self.engine);
+        let plan = self.roster.adopt(&config, &mut self.engine);
         // What reading it took is much, and is not needed again until the next reload.
         drop(config);
         limits::give_back_memory();

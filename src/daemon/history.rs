@@ -2,13 +2,13 @@
 
 use super::Daemon;
 use super::report;
-use super::roster::Changes;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
 use crate::wire::history::Happening;
+use crate::wire::reload::Changes;
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use crate::wire::text;
@@ -124,8 +124,10 @@ impl Daemon {
 
     /// Keeps whom a reload changed.
     pub(super) fn note_changes(&mut self, changes: &Changes) {
-        for id in changes.changed.iter().filter_map(|name| self.roster.by_name(name)).collect::<Vec<_>>() {
-            self.history.add(id, "reload", "its configuration changed; applies at the next start");
+        for effect in &changes.effects {
+            let Some(id) = self.roster.by_name(&effect.name) else { continue };
+            let text = format!("its configuration changed: {}", super::changes::in_words(effect));
+            self.history.add(id, "reload", &text);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod about;
 pub mod boot;
+mod changes;
 mod children;
 mod connections;
 mod deaths;
@@ -23,6 +24,7 @@ mod presses;
 mod probes;
 mod readers;
 mod reload;
+mod renewal;
 mod report;
 mod roster;
 mod rpc;
@@ -53,6 +55,8 @@ use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
+use reload::Wish;
+use renewal::Renewal;
 use roster::Roster;
 use settings::Settings;
 use spawner::Spawner;
@@ -135,6 +139,8 @@ pub struct Daemon {
     /// Reloads that wait for the one under way.
     reloads: VecDeque<Ticket>,
     reload_under_way: bool,
+    /// Updates whose reload is done, and who is to be restarted.
+    renewals: VecDeque<Renewal>,
     closing: bool,
     finished: Option<Vec<InstanceId>>,
     deaths: Vec<Key>,
@@ -166,6 +172,7 @@ impl Daemon {
             self.obey_signals();
             self.serve();
             self.reload_queued();
+            self.restart_renewed();
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
@@ -323,7 +330,7 @@ impl Daemon {
                 Arrival::Terminate(signal) => {
                     self.close_down(&format!("Received {}", report::signal_name(signal)), None);
                 }
-                Arrival::Hangup => self.reload(None),
+                Arrival::Hangup => self.reload(Wish::Reload, None),
                 Arrival::User1 => {
                     self.rebind();
                     self.settings.tell_lost_lock();

@@ -3,6 +3,7 @@
 use super::Daemon;
 use super::orders::{Asker, Order};
 use super::readers::LogDeed;
+use super::reload::Wish;
 use super::roster::Entry;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
@@ -42,7 +43,9 @@ impl Daemon {
             Request::Many { verb, names } => self.order_many(conn, id, verb, &names),
             Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
-            Request::Reload => self.reload(Some(Asker { conn, id })),
+            Request::Reload => self.reload(Wish::Reload, Some(Asker { conn, id })),
+            Request::DryReload => self.reload(Wish::Foresee, Some(Asker { conn, id })),
+            Request::Update { names } => self.update(conn, id, names),
             Request::Reopen => self.reopen_asked(conn, id.as_ref()),
             Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
             Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
@@ -202,6 +205,8 @@ fn needed(request: &Request) -> Role {
         | Request::StartGroup { .. }
         | Request::StopGroup { .. }
         | Request::Reload
+        | Request::DryReload
+        | Request::Update { .. }
         | Request::Reopen
         | Request::Rotate { .. }
         | Request::ClearLog { .. }

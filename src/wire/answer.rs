@@ -3,6 +3,7 @@
 use super::base64;
 use super::history::Happening;
 use super::info::SelfPortrait;
+use super::reload::Effect;
 use serde::Deserialize;
 
 /// A reply: what is not in it is empty, what is not known is ignored.
@@ -25,6 +26,12 @@ pub struct Answer {
     pub removed: Vec<String>,
     /// Other by a reload.
     pub changed: Vec<String>,
+    /// What is other about each of `changed`.
+    pub effects: Vec<Effect>,
+    /// In another group by a reload.
+    pub regrouped: Vec<String>,
+    /// What is other about the daemon itself.
+    pub daemon: Effect,
     /// What became of each, where several were meant.
     pub results: Vec<Verdict>,
     /// What happened to a process.

@@ -12,6 +12,7 @@ pub mod history;
 pub mod info;
 mod json;
 pub mod notice;
+pub mod reload;
 pub mod reply;
 pub mod request;
 mod spoken;

@@ -6,6 +6,7 @@
 use super::frame::{self, MAX_FRAME};
 use super::history::Happening;
 use super::info::SelfPortrait;
+use super::reload::{Changes, Effect, Reloaded};
 use super::request::Id;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -175,15 +176,8 @@ pub enum Reply {
         /// What went wrong underneath.
         reason: Option<String>,
     },
-    /// What a reload did: names of instances.
-    Reload {
-        /// New ones.
-        added: Vec<String>,
-        /// Those that are gone.
-        removed: Vec<String>,
-        /// Those that will be other at their next start.
-        changed: Vec<String>,
-    },
+    /// What a reload did, or would do.
+    Reload(Box<Reloaded>),
     /// The state of things.
     Status(Vec<ProcessRow<'static>>),
     /// The daemon in numbers.
@@ -263,6 +257,14 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     removed: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "<[Effect]>::is_empty")]
+    effects: &'a [Effect],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    regrouped: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<&'a Effect>,
+    #[serde(skip_serializing_if = "is_false")]
+    dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<&'a [Told]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,6 +273,10 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     history: Option<&'a [Happening]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl<Rows: Serialize> Default for Written<'_, Rows> {
@@ -284,6 +290,10 @@ impl<Rows: Serialize> Default for Written<'_, Rows> {
             added: None,
             removed: None,
             changed: None,
+            effects: &[],
+            regrouped: &[],
+            daemon: None,
+            dry_run: false,
             results: None,
             info: None,
             history: None,
@@ -323,7 +333,8 @@ impl Reply {
 
     /// What a reload did.
     pub fn reload(added: Vec<String>, removed: Vec<String>, changed: Vec<String>) -> Reply {
-        Reply::Reload { added, removed, changed }
+        let changes = Changes { added, removed, changed, ..Changes::default() };
+        Reply::Reload(Box::new(Reloaded { changes, ..Reloaded::default() }))
     }
 
     /// The state of things.
@@ -340,7 +351,10 @@ impl Reply {
     pub fn encode_bounded(&self, id: Option<&Id>, out: &mut Vec<u8>) {
         if framed(&self.written(id), out).is_err() {
             let short = self.shortened();
-            framed(&short.written(id), out).expect("a shortened reply fits into a frame");
+            if framed(&short.written(id), out).is_err() {
+                // A reload is told by its lists alone, and then by the word that they are too long.
+                framed(&short.shortened().written(id), out).expect("what was shortened twice fits into a frame");
+            }
         }
     }
 
@@ -356,14 +370,7 @@ impl Reply {
                 id,
                 ..Written::default()
             },
-            Reply::Reload { added, removed, changed } => Written {
-                status: "ok",
-                added: Some(added),
-                removed: Some(removed),
-                changed: Some(changed),
-                id,
-                ..Written::default()
-            },
+            Reply::Reload(reloaded) => Written { id, ..reloaded_keys(reloaded) },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
             Reply::History { message, history } => Written {
                 status: "ok",
@@ -393,11 +400,33 @@ impl Reply {
             Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
             Reply::History { message, .. } => Reply::ok(cut(message)),
             Reply::Info(_) => too_large("Reply above 1 MiB"),
-            Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
+            Reply::Reload(reloaded) => match reloaded.shortened() {
+                Some(shorter) => Reply::Reload(Box::new(shorter)),
+                None if reloaded.dry_run => too_large("There are changes, but the reply is above 1 MiB"),
+                None => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
+            },
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")
             }
         }
+    }
+}
+
+fn reloaded_keys(reloaded: &Reloaded) -> Written<'_> {
+    let Reloaded { changes, dry_run, code, message, results } = reloaded;
+    Written {
+        status: if code.is_none() { "ok" } else { "error" },
+        message: message.as_deref().map(Cow::from),
+        code: code.map(ErrorCode::name),
+        added: Some(&changes.added),
+        removed: Some(&changes.removed),
+        changed: Some(&changes.changed),
+        effects: &changes.effects,
+        regrouped: &changes.regrouped,
+        daemon: Some(&changes.daemon).filter(|effect| !effect.is_empty()),
+        dry_run: *dry_run,
+        results: results.as_deref(),
+        ..Written::default()
     }
 }
 

@@ -105,6 +105,13 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// What would a reload do?
+    DryReload,
+    /// Read the configuration again, and restart what is other by it.
+    Update {
+        /// Restart only these: names, globs, `group:NAME` or `all`.
+        names: Option<Vec<String>>,
+    },
     /// Open all log files anew.
     Reopen,
     /// Rotate the logs of a process.
@@ -298,6 +305,8 @@ impl Found<'_> {
             "startgroup" => Request::StartGroup { name: self.name()? },
             "stopgroup" => Request::StopGroup { name: self.name()? },
             "reload" => Request::Reload,
+            "dryreload" => Request::DryReload,
+            "update" => Request::Update { names: self.names()? },
             "reopen" => Request::Reopen,
             "rotate" => Request::Rotate { name: self.name()? },
             "clearlog" => Request::ClearLog { name: self.name()? },
@@ -390,6 +399,9 @@ mod tests {
             (r#"{"command":"startgroup","name":"web:00"}"#, Request::StartGroup { name: name() }),
             (r#"{"command":"stopgroup","name":"web:00"}"#, Request::StopGroup { name: name() }),
             (r#"{"command":"reload"}"#, Request::Reload),
+            (r#"{"command":"dryreload"}"#, Request::DryReload),
+            (r#"{"command":"update"}"#, Request::Update { names: None }),
+            (r#"{"command":"update","names":["web:00"]}"#, Request::Update { names: Some(vec![name()]) }),
             (r#"{"command":"reopen"}"#, Request::Reopen),
             (r#"{"command":"rotate","name":"web:00"}"#, Request::Rotate { name: name() }),
             (r#"{"command":"clearlog","name":"web:00"}"#, Request::ClearLog { name: name() }),

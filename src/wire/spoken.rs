@@ -53,6 +53,8 @@ impl Request {
             Request::StartGroup { .. } => "startgroup",
             Request::StopGroup { .. } => "stopgroup",
             Request::Reload => "reload",
+            Request::DryReload => "dryreload",
+            Request::Update { .. } => "update",
             Request::Reopen => "reopen",
             Request::Rotate { .. } => "rotate",
             Request::ClearLog { .. } => "clearlog",
@@ -89,7 +91,8 @@ impl Request {
             | Request::Rotate { name }
             | Request::ClearLog { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Reload | Request::DryReload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Update { names } => Spoken { names: names.as_deref(), ..plain },
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();
                 Spoken { conditions: Some(conditions), timeout_ms: *timeout_ms, ..plain }

@@ -7,5 +7,6 @@ mod harness;
 
 mod names;
 mod output;
+mod reloading;
 mod story;
 mod waiting;

@@ -5,6 +5,7 @@
 pub mod args;
 pub mod help;
 mod nearest;
+mod progress;
 mod reloading;
 pub mod render;
 pub mod style;
@@ -127,7 +128,9 @@ fn perform(order: &Order) -> Outcome {
     // The daemon knows the deadline of a wait, and what is still open when it comes.
     let grace = if is_wait { WAIT_GRACE } else { Duration::ZERO };
     let client = Client::new(&order.socket, order.timeout + grace);
-    let (answer, frame) = match ask(&client, &order.request) {
+    let asked =
+        if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
+    let (answer, frame) = match asked {
         Ok(told) => told,
         Err(error) => return no_answer(&error, order.style),
     };

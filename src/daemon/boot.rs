@@ -12,6 +12,7 @@ use super::orders::{Order, Orders};
 use super::orphans::Orphans;
 use super::presses::Presses;
 use super::probes::Probes;
+use super::progress::Watchers;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
@@ -195,6 +196,7 @@ fn assemble(
         orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
+        watchers: Watchers::default(),
         waits: Waits::default(),
         history: History::default(),
         probes: Probes::new(),

@@ -22,6 +22,7 @@ mod patterns;
 mod perform;
 mod presses;
 mod probes;
+mod progress;
 mod readers;
 mod reload;
 mod renewal;
@@ -55,6 +56,7 @@ use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
+use progress::Watchers;
 use reload::Wish;
 use renewal::Renewal;
 use roster::Roster;
@@ -108,6 +110,8 @@ pub(crate) enum Alarm {
     ProbeLinger,
     /// Clients that wait for something, but not for ever.
     Waits,
+    /// Clients that are told how far their order has come.
+    Progress,
 }
 
 /// The running daemon.
@@ -128,6 +132,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     waits: Waits,
+    watchers: Watchers,
     history: History,
     probes: Probes,
     presses: Presses,
@@ -179,6 +184,7 @@ impl Daemon {
             self.forget_alarms();
             self.save_children();
             self.wake_followers();
+            self.tell_progress();
             self.press_rotated();
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
@@ -290,6 +296,7 @@ impl Daemon {
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
                 Alarm::Waits => self.waits_due(),
+                Alarm::Progress => self.progress_due(),
             }
         }
         debug_assert!({
@@ -315,7 +322,8 @@ impl Daemon {
             | Alarm::ProbeRetry
             | Alarm::ProbeFlood
             | Alarm::ProbeLinger
-            | Alarm::Waits => true,
+            | Alarm::Waits
+            | Alarm::Progress => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);

@@ -24,7 +24,8 @@ impl Daemon {
             return self.answer_conn(conn, &reply, None);
         }
         self.stop_following(conn);
-        let Envelope { id, request } = match request::decode(frame) {
+        self.watchers.forget(conn);
+        let Envelope { id, progress, request } = match request::decode(frame) {
             Ok(envelope) => envelope,
             Err(rejection) => {
                 let reply = Reply::error(rejection.code, &rejection.message, None);
@@ -35,6 +36,14 @@ impl Daemon {
             let text = format!("You may only ask: {} takes the role admin (socket_users)", request.command());
             return self.answer_conn(conn, &Reply::error(ErrorCode::Denied, text, None), id.as_ref());
         }
+        let watcher = progress.then(|| id.clone());
+        self.obey(conn, id, request);
+        if let Some(id) = watcher {
+            self.watch_order(conn, id);
+        }
+    }
+
+    fn obey(&mut self, conn: Key, id: Option<Id>, request: Request) {
         match request {
             Request::Status(query) => self.status(conn, &query, id.as_ref()),
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),

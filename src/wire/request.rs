@@ -30,6 +30,7 @@ const FIELDS: &[&str] = &[
     "bytes",
     "lines",
     "follow",
+    "progress",
 ];
 
 /// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
@@ -60,6 +61,8 @@ impl Eq for Id {}
 pub struct Envelope {
     /// `None`: the reply carries none.
     pub id: Option<Id>,
+    /// Whether to tell how far it has come while it is under way.
+    pub progress: bool,
     /// What is asked.
     pub request: Request,
 }
@@ -234,7 +237,8 @@ pub fn decode(frame: &[u8]) -> Result<Envelope, Rejection> {
     let rejection = |(code, message): Refusal| Rejection { id: id.clone().unwrap_or_default(), code, message };
     read.map_err(|error| rejection(refusal(error)))?;
     let request = id.as_ref().map_err(Clone::clone).and_then(|_| fields.request()).map_err(rejection)?;
-    Ok(Envelope { id: id.unwrap_or_default(), request })
+    let progress = fields.value("progress", "true or false").map_err(rejection)?.unwrap_or_default();
+    Ok(Envelope { id: id.unwrap_or_default(), progress, request })
 }
 
 type Refusal = (ErrorCode, String);

@@ -35,6 +35,8 @@ struct Spoken<'a> {
     signal: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]
     leader: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    progress: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -70,7 +72,16 @@ impl Request {
 
     /// The body of its frame.
     pub fn encode(&self) -> Vec<u8> {
-        let plain = Spoken { command: self.command(), ..Spoken::default() };
+        self.spoken(false)
+    }
+
+    /// The same, with the wish to be told how far it has come.
+    pub fn encode_watched(&self) -> Vec<u8> {
+        self.spoken(true)
+    }
+
+    fn spoken(&self, progress: bool) -> Vec<u8> {
+        let plain = Spoken { command: self.command(), progress, ..Spoken::default() };
         let spoken = match self {
             Request::Status(query) => Spoken {
                 names: query.names.as_deref(),

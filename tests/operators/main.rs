@@ -7,6 +7,7 @@ mod harness;
 
 mod names;
 mod output;
+mod progress;
 mod reloading;
 mod story;
 mod waiting;

@@ -249,6 +249,12 @@ pub const FAULTS: &[Fault] = &[
         self.next_policy = Some(policy);",
     ),
     fault(
+        "an order is told to have come less far",
+        "job.rs",
+        "self.jobs.get(&ticket).map(|job| job.open.len())",
+        "self.jobs.get(&ticket).map(|job| job.open.len() + usize::from(ON && job.members > 1))",
+    ),
+    fault(
         "autorestart waits for the next launch",
         "instance/order.rs",
         "self.policy.autorestart = policy.autorestart;",

@@ -2,6 +2,7 @@
 
 use super::reloading::Reloading;
 use super::style::{Colour, Style};
+use super::top::Top;
 use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -31,6 +32,8 @@ pub enum Invocation {
     Order(Order),
     /// Logs to show.
     Reading(Reading),
+    /// What processes use, to show it.
+    Watching(Top),
 }
 
 /// Logs to show, each by a request of its own.
@@ -112,6 +115,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let force = options.contains("--force");
     let leader = options.contains("--leader");
     let reloading = Reloading { dry_run: options.contains("--dry-run"), restart: options.contains("--restart") };
+    let batch = options.contains(["-b", "--batch"]);
     let follow = options.contains(["-f", "--follow"]);
     let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
     let query = TailQuery { bytes: None, lines, follow };
@@ -132,6 +136,12 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
         Some((command, _)) if reloading != Reloading::default() && *command != "reload" => {
             Err(UsageError(format!("--dry-run and --restart are for reload, not for {command}")))
         }
+        Some((&"top", _)) if force || follow => Err(UsageError("top takes no --force and no -f".to_owned())),
+        Some((&"top", operands)) => {
+            let names = (!operands.is_empty()).then(|| owned(operands));
+            Top { socket, timeout, names, batch, count: lines, style }.checked().map(Invocation::Watching)
+        }
+        Some((command, _)) if batch => Err(UsageError(format!("-b is for top, not for {command}"))),
         Some((command, _)) if query != TailQuery::default() => {
             Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
         }

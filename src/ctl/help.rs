@@ -18,6 +18,7 @@ commands:
                           exited:CODE or fatal
   signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
   why NAME                Tell what led a process to where it is
+  top [NAME...]           Show what processes use, live (-b: as tables; -n COUNT)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
   version                 Print the versions of both sides
@@ -41,7 +42,9 @@ options:
   -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
   -f, --follow            tail, maintail: go on until Ctrl-C
-  -n, --lines LINES       tail, maintail: so many lines (default: 10)
+  -n, --lines LINES       tail, maintail: so many lines (default: 10); top: so
+                          many pictures
+  -b, --batch             top: tables one after the other, no screen
       --json              Print the daemon's answer as one JSON object on one line
   -q, --quiet             Print only what went wrong
       --color WHEN        auto (default), always or never; NO_COLOR is heeded
@@ -162,6 +165,23 @@ The last 64 records are kept, for as long as the daemon lives.
 examples:
   supervicectl why web
   supervicectl why web --json | jq -r '.history[] | select(.event == \"exited\") | .text'
+",
+    },
+    Topic {
+        command: "top",
+        text: "usage: supervicectl top [-b] [-n COUNT] [NAME...]
+
+Shows once a second what each process and its process group use: processor time (in percent of one
+processor), resident memory, bytes of output a second; and how often it was started again. Ends with q, or
+with Ctrl-C; c, m, n and g order by processor time, memory, name, or as the configuration does.
+
+On a pipe it takes a second and prints one table of it; with -b it prints tables until -n are printed, also
+on a terminal; with --json one object a line.
+
+examples:
+  supervicectl top
+  supervicectl top 'web*' group:jobs
+  supervicectl top --json | jq '.processes | max_by(.rss_bytes).name'
 ",
     },
     Topic {

@@ -10,6 +10,7 @@ mod reloading;
 pub mod render;
 pub mod style;
 pub mod tail;
+pub mod top;
 
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Request, Row, StatusQuery, told};
@@ -102,6 +103,7 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::Version) => Outcome::done(format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
+        Ok(Invocation::Watching(top)) => top.show(),
         Ok(Invocation::Reading(reading)) => {
             Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
         }

@@ -107,16 +107,16 @@ pub fn health(rows: &[Row], is_well: fn(&Row) -> bool) -> String {
     ill.iter().map(line).collect()
 }
 
-fn or_dash(value: Option<impl ToString>) -> String {
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-fn verdict(healthy: bool) -> &'static str {
+pub(super) fn verdict(healthy: bool) -> &'static str {
     if healthy { "OK" } else { "FAIL" }
 }
 
 /// `H:MM:SS`, below an hour `M:SS`.
-fn clock(seconds: u64) -> String {
+pub(super) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {
         0 => format!("{minutes}:{seconds:02}"),
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn row(name: &str, state: &str, pid: Option<i64>, uptime: Option<u64>, healthy: Option<bool>) -> Row {
-        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy }
+        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy, ..Row::default() }
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Daemon {
                 self.probes.forget(instance);
                 self.notices.forget(instance);
                 self.history.forget(instance);
+                self.streams.forget(instance);
                 self.settle_waits_of(instance, None);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),

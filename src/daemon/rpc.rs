@@ -172,6 +172,8 @@ impl Daemon {
         detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(Cow::from);
         if verbose {
             detail.group = Some(entry.spec.group.as_str().into());
+            detail.restarts = Some(instance.lives().saturating_sub(1));
+            detail.output_bytes = Some(self.streams.carried(id));
             detail.program = Some(entry.spec.program.as_str().into());
             detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
         }

@@ -73,6 +73,8 @@ pub(super) struct Streams {
     grown: usize,
     /// Bytes lost on the way into a sink, by instance.
     dropped: HashMap<InstanceId, u64>,
+    /// Bytes that came in, by instance.
+    carried: HashMap<InstanceId, u64>,
     notices: Vec<Notice>,
     alarm_at: Option<Instant>,
     /// Sinks of starts that nobody who follows a log was told of yet.
@@ -130,6 +132,7 @@ impl Streams {
             rests: TimerQueue::default(),
             grown: 0,
             dropped: HashMap::new(),
+            carried: HashMap::new(),
             notices: Vec::new(),
             alarm_at: None,
             moved: Vec::new(),
@@ -143,6 +146,16 @@ impl Streams {
     /// Bytes of this instance that found no place in its logs.
     pub(super) fn dropped(&self, id: InstanceId) -> Option<u64> {
         self.dropped.get(&id).copied()
+    }
+
+    /// Bytes of an instance that came in so far.
+    pub(super) fn carried(&self, id: InstanceId) -> u64 {
+        self.carried.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Drops what is known of an instance that the engine let go.
+    pub(super) fn forget(&mut self, id: InstanceId) {
+        self.carried.remove(&id);
     }
 
     /// Bytes of all that found no place in a log.
@@ -286,6 +299,16 @@ impl Streams {
         }
     }
 
+    /// Counts what the last serving moved.
+    fn note_moved(&mut self, key: Key) -> usize {
+        let Some(stream) = self.table.get(key) else { return 0 };
+        let moved = stream.output.moved;
+        if moved > 0 {
+            *self.carried.entry(stream.output.instance).or_default() += moved as u64;
+        }
+        moved
+    }
+
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
         let Streams { table, sinks, scratch, spyglass, dropped, .. } = self;
         let stream = table.get_mut(key)?;
@@ -305,7 +328,7 @@ impl Daemon {
     /// Moves what a stream brings, within its budget; how many bytes that were.
     pub(super) fn serve_stream(&mut self, key: Key) -> usize {
         let served = self.streams.serve(key, self.now);
-        let moved = self.streams.table.get(key).map_or(0, |stream| stream.output.moved);
+        let moved = self.streams.note_moved(key);
         match served {
             Some(Served::More) => {
                 if let Some(stream) = self.streams.table.get_mut(key) {

@@ -64,6 +64,10 @@ pub struct Row {
     pub uptime: Option<u64>,
     /// `None`: not checked, or no verdict yet.
     pub healthy: Option<bool>,
+    /// How often it was started again.
+    pub restarts: Option<u64>,
+    /// Bytes of its output so far.
+    pub output_bytes: Option<u64>,
 }
 
 /// What became of one of several.

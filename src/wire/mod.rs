@@ -12,6 +12,7 @@ pub mod history;
 pub mod info;
 mod json;
 pub mod notice;
+pub mod picture;
 pub mod progress;
 pub mod reload;
 pub mod reply;

@@ -136,6 +136,12 @@ pub struct RowDetail<'a> {
     /// What it says it is doing, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_text: Option<Cow<'a, str>>,
+    /// How often it was started again; on request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
+    /// Bytes of its output that came in so far, in all its runs; on request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
     /// Its health checks, where it has any; on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthDetail>,

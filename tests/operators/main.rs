@@ -10,4 +10,5 @@ mod output;
 mod progress;
 mod reloading;
 mod story;
+mod top;
 mod waiting;

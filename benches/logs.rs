@@ -1,12 +1,13 @@
 //! What it costs to carry the output of children: the daemon beside bare copy loops, in the same run.
 //!
 //! `cargo bench --bench logs`; `ROUNDS`, `MIB` (volume of a row) and `FOLDER` (on a tmpfs by default) may be set. Each figure is
-//! the median of the rounds; CPU time is the reader's alone, MB/s what the writers got through.
+//! the median of the rounds; CPU time is the reader's alone, MB/s what the writers got through. The answer is two Markdown tables.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a measurement that meets the unexpected has failed")]
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 /// A copied file is started over at this size, as the daemon rotates its own.
 const FILE_SIZE: u64 = 16 << 20;
 const MIB: usize = 1 << 20;
+/// Times that a flood comes and goes.
+const FLOODS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -46,17 +49,13 @@ trait Owned {
 
 impl Owned for io::Stdout {
     fn try_clone_to_owned(&self) -> std::os::fd::OwnedFd {
-        use std::os::fd::AsFd;
         self.as_fd().try_clone_to_owned().unwrap()
     }
 }
 
 /// Moves stdin into a file, and nothing else.
 fn copy(manner: &str, path: &Path) {
-    let mut input = File::from({
-        use std::os::fd::AsFd;
-        io::stdin().as_fd().try_clone_to_owned().unwrap()
-    });
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().unwrap());
     let file = File::create(path).unwrap();
     let lazy = manner == "lazy";
     if lazy {
@@ -74,11 +73,7 @@ fn copy(manner: &str, path: &Path) {
             (&file).write_all(&buffer[..count]).unwrap();
         }
         size += count as u64;
-        if size >= FILE_SIZE {
-            size = 0;
-            file.set_len(0).unwrap();
-            io::Seek::rewind(&mut &file).unwrap();
-        }
+        start_over(&file, &mut size);
         if lazy && count < 64 * 1024 {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -100,6 +95,10 @@ struct Row {
     size: usize,
     children: usize,
     mib: usize,
+    /// The copy loop it is held against.
+    beside: &'static str,
+    /// At most this much of its CPU time, and at least this much of its speed if that is a goal too.
+    goal: (f64, Option<f64>),
 }
 
 #[derive(Clone, Copy, Default)]
@@ -108,7 +107,8 @@ struct Figure {
     megabytes: f64,
 }
 
-const CONTENDERS: [&str; 4] = ["copy", "lazy", "splice", "supervice"];
+/// `thread`: one thread copies for all children, as the daemon has to; the other copies are a process for each child.
+const CONTENDERS: [&str; 5] = ["copy", "lazy", "splice", "thread", "supervice"];
 
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
@@ -117,16 +117,19 @@ fn setting(name: &str, default: usize) -> usize {
 fn measure() {
     let (rounds, mib) = (setting("ROUNDS", 5), setting("MIB", 0));
     let volume = |default| if mib > 0 { mib } else { default };
+    let row = |title, size, children| match size {
+        4096 => Row { title, size, children, mib: volume(1024), beside: "copy", goal: (1.2, Some(0.85)) },
+        _ => Row { title, size, children, mib: volume(192), beside: "lazy", goal: (1.3, None) },
+    };
     let rows = [
-        Row { title: "4 KiB x1", size: 4096, children: 1, mib: volume(1024) },
-        Row { title: "4 KiB x8", size: 4096, children: 8, mib: volume(1024) },
-        Row { title: "100 B x1", size: 100, children: 1, mib: volume(192) },
-        Row { title: "100 B x8", size: 100, children: 8, mib: volume(192) },
+        row("4 KiB writes, 1 child", 4096, 1),
+        row("4 KiB writes, 8 children", 4096, 8),
+        row("100-byte lines, 1 child", 100, 1),
+        row("100-byte lines, 8 children", 100, 8),
     ];
-    println!(
-        "{:<10} {:<10} {:>10} {:>14} {:>12} {:>12}",
-        "row", "reader", "MB/s", "CPU s/GiB", "MB/s ratio", "CPU ratio"
-    );
+    println!("{rounds} rounds in turn, medians; load {}\n", load());
+    println!("| output of | reader | MB/s | CPU s/GiB | MB/s, ratio | CPU, ratio | goal | met |");
+    println!("|---|---|--:|--:|--:|--:|---|---|");
     for row in rows {
         let mut figures = vec![Vec::new(); CONTENDERS.len()];
         for _ in 0..rounds {
@@ -135,20 +138,38 @@ fn measure() {
             }
         }
         let medians: Vec<Figure> = figures.iter().map(|figures| median(figures)).collect();
+        let base = medians[CONTENDERS.iter().position(|name| *name == row.beside).unwrap()];
         for (contender, figure) in CONTENDERS.iter().zip(&medians) {
-            let base = if row.size == 4096 { medians[0] } else { medians[1] };
-            println!(
-                "{:<10} {:<10} {:>10.0} {:>14.3} {:>12.2} {:>12.2}",
-                row.title,
-                contender,
-                figure.megabytes,
-                figure.cpu_per_gib,
-                figure.megabytes / base.megabytes,
-                figure.cpu_per_gib / base.cpu_per_gib
-            );
+            print_line(row, contender, *figure, base);
         }
     }
     flood(setting("STATUS", 4000));
+    println!("\nload afterwards {}", load());
+}
+
+fn print_line(row: Row, contender: &str, figure: Figure, base: Figure) {
+    let (speed, cpu) = (figure.megabytes / base.megabytes, figure.cpu_per_gib / base.cpu_per_gib);
+    let (most, least) = row.goal;
+    let met = cpu <= most && least.is_none_or(|least| speed >= least);
+    let goal = match least {
+        _ if contender != "supervice" => String::new(),
+        Some(least) => format!("CPU ≤ {most} × {0}, MB/s ≥ {least} × {0}", row.beside),
+        None => format!("CPU ≤ {most} × {}", row.beside),
+    };
+    let met = if contender == "supervice" { yes(met) } else { "" };
+    println!(
+        "| {} | {contender} | {:.0} | {:.3} | {speed:.2} | {cpu:.2} | {goal} | {met} |",
+        row.title, figure.megabytes, figure.cpu_per_gib
+    );
+}
+
+fn yes(met: bool) -> &'static str {
+    if met { "yes" } else { "no" }
+}
+
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn median(figures: &[Figure]) -> Figure {
@@ -170,6 +191,7 @@ fn run(row: Row, contender: &str) -> Figure {
     let total = row.mib * MIB / row.children;
     let (cpu, elapsed) = match contender {
         "supervice" => run_daemon(row, total, folder.path()),
+        "thread" => run_thread(row, total, folder.path()),
         manner => run_copies(row, total, manner, folder.path()),
     };
     let volume = (total * row.children) as f64;
@@ -183,13 +205,7 @@ fn run_copies(row: Row, total: usize, manner: &str, folder: &Path) -> (Duration,
     let me = std::env::current_exe().unwrap();
     let mut pairs: Vec<(Child, Child)> = (0..row.children)
         .map(|number| {
-            let report = folder.join(format!("report{number}"));
-            let mut writer = Command::new(&me)
-                .args(["write", &row.size.to_string(), &total.to_string()])
-                .arg(report)
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
+            let mut writer = writer(row, total, folder, number);
             let pipe = writer.stdout.take().unwrap();
             let file = folder.join(format!("file{number}"));
             let reader = Command::new(&me).args(["copy", manner]).arg(file).stdin(pipe).spawn().unwrap();
@@ -207,13 +223,68 @@ fn run_copies(row: Row, total: usize, manner: &str, folder: &Path) -> (Duration,
     (cpu, slowest(folder, row.children))
 }
 
+fn run_thread(row: Row, total: usize, folder: &Path) -> (Duration, Duration) {
+    let mut writers: Vec<Child> = (0..row.children).map(|number| writer(row, total, folder, number)).collect();
+    let before = cpu_of_thread();
+    let mut open: Vec<(File, File, u64)> = Vec::new();
+    for (number, writer) in writers.iter_mut().enumerate() {
+        let pipe = File::from(std::os::fd::OwnedFd::from(writer.stdout.take().unwrap()));
+        open.push((pipe, File::create(folder.join(format!("file{number}"))).unwrap(), 0));
+    }
+    let mut buffer = vec![0; 64 * 1024];
+    while !open.is_empty() {
+        let mut asked: Vec<PollFd> =
+            open.iter().map(|(pipe, ..)| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut asked, PollTimeout::NONE).unwrap();
+        let ready: Vec<bool> = asked.iter().map(|one| one.any() == Some(true)).collect();
+        let mut ready = ready.into_iter();
+        open.retain_mut(|(pipe, file, size)| {
+            if !ready.next().unwrap() {
+                return true;
+            }
+            let count = pipe.read(&mut buffer).unwrap();
+            file.write_all(&buffer[..count]).unwrap();
+            *size += count as u64;
+            start_over(file, size);
+            count > 0
+        });
+    }
+    let cpu = cpu_of_thread() - before;
+    for writer in &mut writers {
+        assert!(writer.wait().unwrap().success());
+    }
+    (cpu, slowest(folder, row.children))
+}
+
+fn writer(row: Row, total: usize, folder: &Path, number: usize) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["write", &row.size.to_string(), &total.to_string()]).arg(folder.join(format!("report{number}")));
+    command.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn start_over(mut file: &File, size: &mut u64) {
+    if *size >= FILE_SIZE {
+        *size = 0;
+        file.set_len(0).unwrap();
+        io::Seek::rewind(&mut file).unwrap();
+    }
+}
+
 fn is_zombie(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 
 /// What it ran, to the nanosecond.
 fn cpu_of(pid: u32) -> Duration {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    cpu_in(&format!("/proc/{pid}/schedstat"))
+}
+
+fn cpu_of_thread() -> Duration {
+    cpu_in("/proc/thread-self/schedstat")
+}
+
+fn cpu_in(path: &str) -> Duration {
+    let text = fs::read_to_string(path).unwrap();
     Duration::from_nanos(text.split_whitespace().next().unwrap().parse().unwrap())
 }
 
@@ -255,6 +326,11 @@ impl Daemon {
         let mut stream = UnixStream::connect(&self.socket)?;
         ask(&mut stream, request)
     }
+
+    fn order(&self, command: &str, name: &str) {
+        let reply = self.ask(&format!(r#"{{"command":"{command}","name":"{name}"}}"#)).unwrap();
+        assert!(reply.contains(r#""status":"ok""#), "{command} {name}: {reply}");
+    }
 }
 
 impl Drop for Daemon {
@@ -290,7 +366,7 @@ fn run_daemon(row: Row, total: usize, folder: &Path) -> (Duration, Duration) {
     let names: Vec<String> = (0..row.children).map(|number| format!("w{number}")).collect();
     let daemon = Daemon::start(folder, &format!("{programs}[group:g]\nprograms = {}\n", names.join(",")));
     let before = cpu_of(daemon.child.id());
-    daemon.ask(r#"{"command":"startgroup","name":"g"}"#).unwrap();
+    daemon.order("startgroup", "g");
     wait_for(|| (0..row.children).all(|number| folder.join(format!("report{number}")).exists()));
     wait_for(|| daemon.ask(r#"{"command":"status"}"#).unwrap().matches("EXITED").count() == row.children);
     (cpu_of(daemon.child.id()) - before, slowest(folder, row.children))
@@ -305,25 +381,33 @@ fn flood(questions: usize) {
         folder.path().display()
     );
     let daemon = Daemon::start(folder.path(), &programs);
-    let quiet = latencies(&daemon, questions);
-    daemon.ask(r#"{"command":"startgroup","name":"y"}"#).unwrap();
-    let flooded = latencies(&daemon, questions);
-    for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
-        let at = |all: &[Duration]| all[(all.len() as f64 * part) as usize].as_secs_f64() * 1e6;
-        let (quiet, flooded) = (at(&quiet), at(&flooded));
-        println!("status {name}: {quiet:.0} us quiet, {flooded:.0} us beside 4 x yes ({:.2} x)", flooded / quiet);
+    // In turn, so that what else the machine does weighs on both alike.
+    let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
+    for _ in 0..FLOODS {
+        quiet.extend(latencies(&daemon, questions / FLOODS));
+        daemon.order("startgroup", "y");
+        flooded.extend(latencies(&daemon, questions / FLOODS));
+        daemon.order("stopgroup", "y");
+    }
+    println!("\n| status | quiet, µs | beside 4 × yes, µs | ratio | goal | met |\n|---|--:|--:|--:|---|---|");
+    for (name, part, goal) in [("p50", 0.5, 2.0), ("p99", 0.99, 1.5)] {
+        let at = |all: &mut Vec<Duration>| {
+            all.sort();
+            all[(all.len() as f64 * part) as usize].as_secs_f64() * 1e6
+        };
+        let (quiet, flooded) = (at(&mut quiet), at(&mut flooded));
+        let ratio = flooded / quiet;
+        println!("| {name} | {quiet:.0} | {flooded:.0} | {ratio:.2} | ≤ {goal} | {} |", yes(ratio <= goal));
     }
 }
 
 fn latencies(daemon: &Daemon, questions: usize) -> Vec<Duration> {
     let mut stream = UnixStream::connect(&daemon.socket).unwrap();
-    let mut all: Vec<Duration> = (0..questions)
+    (0..questions)
         .map(|_| {
             let begun = Instant::now();
             ask(&mut stream, r#"{"command":"status"}"#).unwrap();
             begun.elapsed()
         })
-        .collect();
-    all.sort();
-    all
+        .collect()
 }

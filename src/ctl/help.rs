@@ -31,8 +31,8 @@ commands:
   tail NAME... [stdout|stderr]
                           Show the end of logs (-f: and what follows; -n LINES)
   maintail                Show the end of the daemon's own log (-f, -n LINES)
-  clearlog NAME           Empty the logs of a process
-  rotate NAME             Rotate the logs of a process now
+  clearlog NAME...        Empty the logs of processes
+  rotate NAME...          Rotate the logs of processes now
   reopen                  Open all log files anew, after others moved them
   help [COMMAND]          Print this help, or explain a command with examples
 
@@ -271,9 +271,11 @@ examples:
         text: "usage: supervicectl tail [-f] [-n LINES] NAME... [stdout|stderr]
 
 Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C.
+A pattern means the processes that there are when you ask.
 
 examples:
   supervicectl tail web
+  supervicectl tail -f 'worker:*'
   supervicectl tail -f -n 0 web worker:00 stderr
 ",
     },
@@ -286,16 +288,22 @@ Shows the end of the daemon's own log.
     },
     Topic {
         command: "clearlog",
-        text: "usage: supervicectl clearlog NAME
+        text: "usage: supervicectl clearlog NAME...
 
-Empties both logs of a process; rotated ones stay.
+Empties both logs of each process; rotated ones stay.
+
+examples:
+  supervicectl clearlog web 'worker:*'
 ",
     },
     Topic {
         command: "rotate",
-        text: "usage: supervicectl rotate NAME
+        text: "usage: supervicectl rotate NAME...
 
-Rotates both logs of a process now, whatever their size.
+Rotates both logs of each process now, whatever their size; empty ones stay.
+
+examples:
+  supervicectl rotate all
 ",
     },
     Topic {

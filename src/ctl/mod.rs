@@ -249,9 +249,8 @@ fn asked(request: &Request) -> Vec<&str> {
         Request::Start { name }
         | Request::Stop { name }
         | Request::Restart { name, .. }
-        | Request::Rotate { name }
-        | Request::Why { name }
-        | Request::ClearLog { name } => vec![name],
+        | Request::TreatLogs { name, .. }
+        | Request::Why { name } => vec![name],
         Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
         _ => Vec::new(),
     }

@@ -1,11 +1,12 @@
 //! Logs on the screen: the end of one, raw as it is, or of several, line by line with the name before each.
 
-use super::args::Reading;
-use super::{ExitCode, complaint, render};
+use super::args::{Reading, is_plain};
+use super::{ExitCode, ask, complaint, render};
 use crate::client::{Client, Feed};
 use crate::sys::connect;
 use crate::wire::text::shown;
-use crate::wire::{Answer, told};
+use crate::wire::{Answer, Request, StatusQuery, told};
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::os::fd::AsFd;
 
@@ -30,7 +31,9 @@ struct Shown {
 
 /// Shows what is asked for, until it is shown, or until Ctrl-C.
 pub fn show(reading: &Reading) -> ExitCode {
-    match Screen::new(reading).run(reading) {
+    let client = Client::new(&reading.socket, reading.timeout);
+    let Meant { logs, code } = meant(&client, reading);
+    match Screen::new(reading, logs, code).run(&client) {
         Ok(code) => code,
         // A reader that has seen enough is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
@@ -41,33 +44,70 @@ pub fn show(reading: &Reading) -> ExitCode {
     }
 }
 
+/// The logs that are meant, and how well that could be found out.
+struct Meant {
+    logs: Vec<(String, Request)>,
+    code: ExitCode,
+}
+
+/// Patterns stand for the processes that there are now; each is shown once.
+fn meant(client: &Client, reading: &Reading) -> Meant {
+    let (mut all, mut seen) = (Meant { logs: Vec::new(), code: ExitCode::Done }, HashSet::new());
+    for (name, request) in &reading.logs {
+        match request {
+            Request::Tail { stream, query, .. } if !is_plain(name) => match bearers(client, name) {
+                Ok(names) => all.logs.extend(names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| {
+                    let request = Request::Tail { name: name.clone(), stream: *stream, query: *query };
+                    (name, request)
+                })),
+                Err(why) => all.code = fail(&why),
+            },
+            _ if seen.insert(name.clone()) => all.logs.push((name.clone(), request.clone())),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// Whom a pattern matches, or what to complain of.
+fn bearers(client: &Client, pattern: &str) -> Result<Vec<String>, String> {
+    let query = StatusQuery { names: Some(vec![pattern.to_owned()]), ..StatusQuery::default() };
+    match ask(client, &Request::Status(query)) {
+        Ok((answer, _)) if answer.is_ok() => Ok(answer.processes.into_iter().map(|row| row.name).collect()),
+        Ok((answer, _)) => Err(complaint(&answer)),
+        Err(error) => Err(render::message(&error.to_string())),
+    }
+}
+
 struct Screen {
     out: StdoutLock<'static>,
     logs: Vec<Shown>,
+    requests: Vec<Request>,
+    follow: bool,
     code: ExitCode,
 }
 
 impl Screen {
-    fn new(reading: &Reading) -> Screen {
+    fn new(reading: &Reading, logs: Vec<(String, Request)>, code: ExitCode) -> Screen {
         let out = io::stdout().lock();
         let (json, coloured) = (reading.style.json, reading.style.colour.applies(out.is_terminal()));
-        let names: Vec<String> = reading.logs.iter().map(|(name, _)| shown(name)).collect();
+        let (names, requests): (Vec<String>, _) = logs.into_iter().map(|(name, ask)| (shown(&name), ask)).unzip();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let several = names.len() > 1;
+        // Who gave several names or a pattern expects names, also where there is only one log.
+        let several = names.len() > 1 || reading.logs.len() > 1 || reading.logs.iter().any(|(name, _)| !is_plain(name));
         let logs = names.into_iter().enumerate().map(|(number, name)| {
             let prefix = several.then(|| prefix(&name, width, number, coloured));
             Shown { name, feed: None, prefix, json, line: Vec::new() }
         });
-        Screen { logs: logs.collect(), out, code: ExitCode::Done }
+        Screen { logs: logs.collect(), requests, out, follow: reading.follow, code }
     }
 
-    fn run(&mut self, reading: &Reading) -> io::Result<ExitCode> {
-        let client = Client::new(&reading.socket, reading.timeout);
-        for (log, (_, request)) in self.logs.iter_mut().zip(&reading.logs) {
+    fn run(&mut self, client: &Client) -> io::Result<ExitCode> {
+        for (log, request) in self.logs.iter_mut().zip(&self.requests) {
             match client.open(request) {
                 Ok((answer, feed)) if answer.is_ok() => {
                     log.print(&answer, &mut self.out)?;
-                    log.feed = Some(feed).filter(|_| reading.follow);
+                    log.feed = Some(feed).filter(|_| self.follow);
                 }
                 Ok((answer, _)) => self.code = fail(&complaint(&answer)),
                 Err(error) => self.code = fail(&render::message(&error.to_string())),

@@ -160,6 +160,11 @@ impl Connections {
         self.table.get_mut(key).map(|peer| &mut peer.follow)
     }
 
+    /// Whether a connection has taken all that was sent.
+    pub(super) fn has_taken_all(&self, key: Key) -> bool {
+        self.table.get(key).is_some_and(|peer| peer.conn.unsent() == 0)
+    }
+
     /// Everybody who follows a log and has taken all that was sent.
     pub(super) fn idle_followers(&self) -> Vec<Key> {
         let idle = |peer: &Peer| peer.follow.is_some() && peer.conn.unsent() == 0;
@@ -201,10 +206,13 @@ impl Daemon {
     }
 
     pub(super) fn serve_conn(&mut self, key: Key) {
+        // Once: what is put into the list meanwhile stands there once as well.
+        if let Some(peer) = self.connections.table.get_mut(key) {
+            peer.conn.queued = false;
+        }
         for _ in 0..REQUESTS_PER_TURN {
             let Connections { table, scratch, .. } = &mut self.connections;
             let Some(peer) = table.get_mut(key) else { return };
-            peer.conn.queued = false;
             match peer.conn.serve(self.now, scratch) {
                 Step::Frame(frame) => {
                     peer.conn.wait = None;

@@ -113,7 +113,8 @@ impl Many {
     }
 }
 
-fn told(name: &str, reply: Reply) -> Told {
+/// One answer as a part of one that tells of several.
+pub(super) fn told(name: &str, reply: Reply) -> Told {
     match reply {
         Reply::Ok { message } => Told::ok(name, message),
         Reply::Error { code, message, reason } => Told::error(name, code, message, reason),

@@ -8,9 +8,8 @@ use crate::engine::time::Duration;
 use crate::logs::sinks::SinkId;
 use crate::spec::Launch;
 use crate::sys::descriptor;
-use crate::sys::files::FileIdentity;
 use crate::sys::kill;
-use crate::sys::log_file::{LogPlace, Raw};
+use crate::sys::log_file::{LogPlace, LogReader, Raw};
 use crate::sys::spawn::{self, Fresh, Plan, Verdict, VerdictRead};
 use crate::sys::watch::{self, Reap};
 use std::collections::BTreeMap;
@@ -30,7 +29,8 @@ const COMPLAINT_MAX: usize = 1024;
 struct Press {
     sink: SinkId,
     place: LogPlace,
-    source: FileIdentity,
+    /// Stays open, so that no other file comes to be taken for it.
+    source: LogReader,
     backups: u32,
     verdict: Verdict,
     complaints: Option<OwnedFd>,
@@ -95,7 +95,7 @@ impl Daemon {
         match place.next_raw(backups) {
             Ok(None) => {}
             Ok(Some(raw)) => {
-                if let Err(error) = self.start_press(sink, place.again(), &raw, backups) {
+                if let Err(error) = self.start_press(sink, place.again(), raw, backups) {
                     self.press_failed(sink, place, backups, &spawn::describe(&error, "gzip"));
                 }
             }
@@ -103,11 +103,11 @@ impl Daemon {
         }
     }
 
-    fn start_press(&mut self, sink: SinkId, place: LogPlace, raw: &Raw, backups: u32) -> Result<(), SpawnError> {
+    fn start_press(&mut self, sink: SinkId, place: LogPlace, raw: Raw, backups: u32) -> Result<(), SpawnError> {
         let plan = self.press_plan()?;
         let Fresh { pid, verdict, stderr, .. } = spawn::spawn_filter(&plan, raw.source.as_file(), raw.target.as_fd())?;
-        let source = raw.source.identity();
-        self.presses.running.insert(pid, Press { sink, place, source, backups, verdict, complaints: stderr });
+        let press = Press { sink, place, source: raw.source, backups, verdict, complaints: stderr };
+        self.presses.running.insert(pid, press);
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Daemon {
 
     fn take_result(&mut self, mut press: Press, status: Option<ExitStatus>) {
         match why_failed(&mut press, status) {
-            None => match press.place.press(press.source, press.backups) {
+            None => match press.place.press(&press.source, press.backups) {
                 // There may be more of them.
                 Ok(_) => {
                     self.presses.waiting.insert(press.sink, (press.place, press.backups));

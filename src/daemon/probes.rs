@@ -138,7 +138,8 @@ impl Probes {
 
     /// Descriptors that all of it takes, at most.
     pub(super) fn descriptors(&self) -> usize {
-        self.table.len() + PER_SCRIPT * self.by_pid.len()
+        // A question that waits has none yet.
+        self.table.len().saturating_sub(self.queue.len()) + PER_SCRIPT * self.by_pid.len()
     }
 
     /// The script with this pid, if it is not reaped.

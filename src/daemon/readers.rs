@@ -4,6 +4,7 @@
 //! pace: nothing is kept for it.
 
 use super::Daemon;
+use super::many::{nobody, summed_up, told};
 use super::streams::{log_of, owner_of};
 use crate::engine::id::{InstanceId, Key};
 use crate::logs::follow::{self, Cursor, Pulled, Tail, Wish};
@@ -14,9 +15,9 @@ use crate::spec::{InstanceSpec, LogSpec, LogTarget};
 use crate::sys::fsuid::Owner;
 use crate::sys::log_file::{LogPlace, OpenError};
 use crate::sys::spawn;
-use crate::wire::reply::{ErrorCode, Reply};
+use crate::wire::reply::{ErrorCode, Reply, Told};
 use crate::wire::request::Id;
-use crate::wire::{Chunk, Stream, TailQuery};
+use crate::wire::{Chunk, LogDeed, Stream, TailQuery};
 
 /// Bytes in one piece for a follower.
 const PIECE: usize = 64 * 1024;
@@ -42,13 +43,6 @@ enum Log {
     Own,
     /// One stream of an instance; the sink is retained.
     Of { instance: InstanceId, stream: Stream, sink: SinkId },
-}
-
-/// What is done to the logs of a process.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum LogDeed {
-    Rotate,
-    Clear,
 }
 
 /// Why there is nothing to show.
@@ -123,14 +117,32 @@ impl Daemon {
             None => Reply::error(ErrorCode::NotFound, "Process not found", None),
             Some(entry) => {
                 let spec = std::rc::Rc::clone(&entry.spec);
-                self.treat_both(&spec, name, deed)
+                self.treat_both(&spec, deed).unwrap_or_else(|| Reply::error(ErrorCode::Failed, no_files(name), None))
             }
         };
         self.answer_conn(conn, &reply, id);
     }
 
+    /// The same for all that these names mean. Who keeps no log files is no failure among several.
+    pub(super) fn treat_many_logs(&mut self, conn: Key, id: Option<&Id>, names: &[String], deed: LogDeed) {
+        let Some(found) = self.meant(conn, id, names) else { return };
+        let mut results: Vec<Told> = Vec::with_capacity(found.members.len() + found.unknown.len());
+        for &instance in &found.members {
+            let Some(entry) = self.roster.entry(instance) else { continue };
+            let spec = std::rc::Rc::clone(&entry.spec);
+            let reply = self.treat_both(&spec, deed).unwrap_or_else(|| Reply::ok(no_files(&spec.name)));
+            results.push(told(&spec.name, reply));
+        }
+        results.extend(found.unknown.iter().map(|name| nobody(name)));
+        self.answer_conn(conn, &summed_up(&format!("{} the logs of", words(deed).0), results), id);
+    }
+
     /// What comes next for a follower that has taken everything; false if nothing does.
     pub(super) fn send_next_piece(&mut self, conn: Key) -> bool {
+        // Nothing is kept for whoever does not read: one piece at a time.
+        if !self.connections.has_taken_all(conn) {
+            return false;
+        }
         let Some(Some(follow)) = self.connections.follow_mut(conn) else { return false };
         let mut bytes = vec![0; PIECE];
         let cursor = &mut follow.cursor;
@@ -212,27 +224,27 @@ impl Daemon {
         }
     }
 
-    fn treat_both(&mut self, spec: &InstanceSpec, name: &str, deed: LogDeed) -> Reply {
-        let Ok(owner) = owner(spec) else {
-            return Reply::error(ErrorCode::Failed, format!("{name} is of a user that is not known any more"), None);
-        };
+    /// `None`: there is no log file.
+    fn treat_both(&mut self, spec: &InstanceSpec, deed: LogDeed) -> Option<Reply> {
+        let name = &spec.name;
         let logs: Vec<&LogSpec> =
             [&spec.stdout, &spec.stderr].into_iter().filter(|log| readable(log).is_ok()).collect();
         if logs.is_empty() {
-            return Reply::error(ErrorCode::Failed, format!("{name} keeps no log files"), None);
+            return None;
         }
+        let Ok(owner) = owner(spec) else {
+            let text = format!("{name} is of a user that is not known any more");
+            return Some(Reply::error(ErrorCode::Failed, text, None));
+        };
         let treat = |log: &&LogSpec| self.treat_log(log, owner.as_ref(), deed).err();
         let failures: Vec<String> = logs.iter().filter_map(treat).collect();
-        let (done, failed) = match deed {
-            LogDeed::Rotate => ("Rotated", "rotated"),
-            LogDeed::Clear => ("Cleared", "cleared"),
-        };
+        let (done, failed) = words(deed);
         if failures.is_empty() {
             log::info!("{done} the logs of {name}");
-            return Reply::ok(format!("{done} the logs of {name}"));
+            return Some(Reply::ok(format!("{done} the logs of {name}")));
         }
         let message = format!("The logs of {name} could not be {failed}");
-        Reply::error(ErrorCode::Failed, message, Some(failures.join("; ")))
+        Some(Reply::error(ErrorCode::Failed, message, Some(failures.join("; "))))
     }
 
     fn treat_log(&mut self, log: &LogSpec, owner: Option<&Owner>, deed: LogDeed) -> Result<(), String> {
@@ -296,6 +308,18 @@ fn owner(spec: &InstanceSpec) -> Result<Option<Owner>, NoLog> {
     match spawn::resolve_user(&spec.launch) {
         Ok(user) => Ok(owner_of(user.as_ref())),
         Err(_) => Err(NoLog::Elsewhere("belongs to a user that is not known any more")),
+    }
+}
+
+fn no_files(name: &str) -> String {
+    format!("{name} keeps no log files")
+}
+
+/// What was done, and what could not be.
+fn words(deed: LogDeed) -> (&'static str, &'static str) {
+    match deed {
+        LogDeed::Rotate => ("Rotated", "rotated"),
+        LogDeed::Clear => ("Cleared", "cleared"),
     }
 }
 

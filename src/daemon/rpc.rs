@@ -2,7 +2,6 @@
 
 use super::Daemon;
 use super::orders::{Asker, Order};
-use super::readers::LogDeed;
 use super::reload::Wish;
 use super::roster::Entry;
 use crate::engine::Instance;
@@ -56,8 +55,8 @@ impl Daemon {
             Request::DryReload => self.reload(Wish::Foresee, Some(Asker { conn, id })),
             Request::Update { names } => self.update(conn, id, names),
             Request::Reopen => self.reopen_asked(conn, id.as_ref()),
-            Request::Rotate { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Rotate),
-            Request::ClearLog { name } => self.treat_logs(conn, id.as_ref(), &name, LogDeed::Clear),
+            Request::TreatLogs { deed, name } => self.treat_logs(conn, id.as_ref(), &name, deed),
+            Request::TreatManyLogs { deed, names } => self.treat_many_logs(conn, id.as_ref(), &names, deed),
             Request::Tail { name, stream, query } => self.tail(conn, id, &name, stream, query),
             Request::Wait { conditions, timeout_ms } => {
                 self.wait_for(conn, id, &conditions, timeout_ms.map(Duration::from_millis));
@@ -219,8 +218,8 @@ fn needed(request: &Request) -> Role {
         | Request::DryReload
         | Request::Update { .. }
         | Request::Reopen
-        | Request::Rotate { .. }
-        | Request::ClearLog { .. }
+        | Request::TreatLogs { .. }
+        | Request::TreatManyLogs { .. }
         | Request::Signal(_)
         | Request::Shutdown => Role::Admin,
     }

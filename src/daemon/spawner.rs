@@ -125,8 +125,9 @@ impl Daemon {
 
     /// How many descriptors may still be opened, those kept for control connections left aside.
     pub(super) fn free_descriptors(&self) -> usize {
-        let children = 4 * self.children.len() + self.streams.len();
-        let open = children + self.connections.len() + self.probes.descriptors();
+        // A pidfd each, and a pipe until the verdict is there.
+        let children = self.children.len() + self.children.unproven();
+        let open = children + self.streams.descriptors() + self.connections.len() + self.probes.descriptors();
         self.spawner.nofile.saturating_sub(open + RESERVE)
     }
 

@@ -114,7 +114,6 @@ impl Taker<Receiver> for IntoSink<'_> {
         let Some(mut pipe) = Pipe::new(reader.as_fd(), self.spyglass) else { return Passed::Refused };
         match self.sinks.pass(self.sink, &mut pipe, most, self.now) {
             rotating_file::Passed::Some(count) => Passed::Some(count),
-            rotating_file::Passed::All(count) => Passed::All(count),
             rotating_file::Passed::Nothing => Passed::Nothing,
             rotating_file::Passed::Refused => Passed::Refused,
         }
@@ -139,8 +138,9 @@ impl Streams {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
+    /// Open descriptors: the pipes and the files.
+    pub(super) fn descriptors(&self) -> usize {
+        self.table.len() + self.sinks.count()
     }
 
     /// Bytes of this instance that found no place in its logs.

@@ -76,6 +76,11 @@ impl Sinks {
         Sinks { umask, console, entries, by_address, restless: BTreeSet::new(), rotated: BTreeMap::new(), last_id: 0 }
     }
 
+    /// How many there are; each holds one descriptor at the most.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// One more user for the sink that a stream goes to; `None` where it needs no sink (nowhere, or wherever stdout goes).
     /// A sink that is there already keeps its limits.
     pub fn open(&mut self, spec: &LogSpec, owner: Option<&Owner>) -> Result<Option<SinkId>, OpenError> {

@@ -10,11 +10,10 @@ pub const OUTPUT_BUDGET: usize = 128 * 1024;
 /// What became of bytes that were to pass without being looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passed {
-    /// So many did, and more wait.
+    /// So many did; more may have come meanwhile.
     Some(usize),
-    /// So many did, and no more waited.
-    All(usize),
-    /// None waits.
+    /// None waits: only this is a pipe whose next bytes are an event. A writer that was let go on while others of its bytes were
+    /// still in the pipe makes none.
     Nothing,
     /// They have to be read.
     Refused,
@@ -78,14 +77,9 @@ impl<R: Read> Output<R> {
             }
             match taker.pass(&mut self.reader, budget) {
                 Passed::Some(count) if count > 0 => self.moved += count,
-                Passed::All(count) if count > 0 => {
-                    self.moved += count;
-                    // With the end in the same event no other event follows.
-                    self.ready = self.ended;
-                }
                 Passed::Nothing if !self.ended => self.ready = false,
                 // At the end only a read tells whether it is one.
-                Passed::Some(_) | Passed::All(_) | Passed::Nothing | Passed::Refused => {
+                Passed::Some(_) | Passed::Nothing | Passed::Refused => {
                     if let Some(served) = self.read_some(scratch, taker, budget) {
                         return served;
                     }
@@ -190,7 +184,7 @@ mod tests {
     #[test]
     fn bytes_that_pass_are_not_read() {
         let mut output = output(vec![Ok(b"read".to_vec())]);
-        let mut taker = Passing([Passed::Some(5), Passed::All(7)].into(), Bytes(Vec::new()));
+        let mut taker = Passing([Passed::Some(5), Passed::Some(7)].into(), Bytes(Vec::new()));
         assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.1.0.len()), (12, 0));
         output.mark(false);
@@ -203,9 +197,17 @@ mod tests {
     fn the_end_is_read_even_where_bytes_pass() {
         let mut output = output(vec![Ok(vec![])]);
         output.mark(true);
-        let mut taker = Passing([Passed::All(3), Passed::Nothing].into(), Bytes(Vec::new()));
+        let mut taker = Passing([Passed::Some(3), Passed::Nothing].into(), Bytes(Vec::new()));
         assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Closed);
         assert_eq!(output.moved, 3);
+    }
+
+    #[test]
+    fn it_is_dry_only_where_nothing_waited() {
+        let mut taker = Passing([Passed::Some(3), Passed::Nothing, Passed::Some(9)].into(), Bytes(Vec::new()));
+        let mut output = output(vec![]);
+        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!((output.moved, taker.0.len()), (3, 1), "asked until there was nothing, and not again");
     }
 
     #[test]

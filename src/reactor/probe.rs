@@ -108,11 +108,8 @@ impl Caller {
         self.close(reactor);
         while let Some(&address) = self.addresses.get(self.tried) {
             self.tried += 1;
-            match connect(address, self.question.is_some(), reactor, id) {
-                Ok(stream) => {
-                    self.call = Some(Call { stream, stage: Stage::Connecting });
-                    return Progress::Pending;
-                }
+            match self.connect(address, reactor, id) {
+                Ok(progress) => return progress,
                 Err(Fault::NoRoom(error)) => {
                     self.tried -= 1;
                     return Progress::Failed(Fault::NoRoom(error));
@@ -149,19 +146,26 @@ impl Caller {
         }
     }
 
+    /// A connection on the same host is through at once, and who only wants that needs no event.
+    fn connect(&mut self, address: SocketAddr, reactor: &Reactor, id: SourceId) -> Result<Progress, Fault> {
+        let mut stream = TcpStream::connect(address).map_err(connect_fault)?;
+        let through = connected(&stream)?;
+        if through && self.question.is_none() {
+            return Ok(Progress::Passed(None));
+        }
+        let reads = self.question.is_some();
+        let interest = if reads { Interest::READABLE | Interest::WRITABLE } else { Interest::WRITABLE };
+        reactor.register(&mut stream, id, interest).map_err(Fault::NoRoom)?;
+        self.call = Some(Call { stream, stage: Stage::Connecting });
+        Ok(Progress::Pending)
+    }
+
     /// Hangs up.
     pub fn close(&mut self, reactor: &Reactor) {
         if let Some(mut call) = self.call.take() {
             reactor.deregister(&mut call.stream);
         }
     }
-}
-
-fn connect(address: SocketAddr, reads: bool, reactor: &Reactor, id: SourceId) -> Result<TcpStream, Fault> {
-    let mut stream = TcpStream::connect(address).map_err(connect_fault)?;
-    let interest = if reads { Interest::READABLE | Interest::WRITABLE } else { Interest::WRITABLE };
-    reactor.register(&mut stream, id, interest).map_err(Fault::NoRoom)?;
-    Ok(stream)
 }
 
 /// Whether the connect is through. A spurious event leaves it where it was.

@@ -29,4 +29,6 @@ pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use info::SelfPortrait;
 pub use progress::Progress;
 pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told, encode_status};
-pub use request::{Envelope, Id, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode};
+pub use request::{
+    Envelope, Id, LogDeed, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode,
+};

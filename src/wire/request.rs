@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::json::{self, Fields, JsonError};
 use super::reply::{ErrorCode, Reply};
 use super::text;
-pub use super::verb::{SignalOrder, Verb};
+pub use super::verb::{LogDeed, SignalOrder, Verb};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -117,15 +117,19 @@ pub enum Request {
     },
     /// Open all log files anew.
     Reopen,
-    /// Rotate the logs of a process.
-    Rotate {
+    /// Rotate or empty the logs of a process.
+    TreatLogs {
+        /// What to do.
+        deed: LogDeed,
         /// Which.
         name: String,
     },
-    /// Empty the logs of a process.
-    ClearLog {
-        /// Which.
-        name: String,
+    /// The same of several, by names and patterns.
+    TreatManyLogs {
+        /// What to do.
+        deed: LogDeed,
+        /// Names, globs, `group:NAME` or `all`.
+        names: Vec<String>,
     },
     /// Show the end of a log of a process.
     Tail {
@@ -294,6 +298,13 @@ impl Found<'_> {
         }
     }
 
+    fn treat_logs(&self, deed: LogDeed) -> Result<Request, Refusal> {
+        match self.names()? {
+            Some(names) => Ok(Request::TreatManyLogs { deed, names }),
+            None => Ok(deed.of_one(self.name()?)),
+        }
+    }
+
     fn request(&self) -> Result<Request, Refusal> {
         let unknown = |what: &str| (ErrorCode::UnknownCommand, format!("Unknown command: {what}"));
         let raw = self.raw("command").ok_or_else(|| unknown("(none is given)"))?;
@@ -312,8 +323,8 @@ impl Found<'_> {
             "dryreload" => Request::DryReload,
             "update" => Request::Update { names: self.names()? },
             "reopen" => Request::Reopen,
-            "rotate" => Request::Rotate { name: self.name()? },
-            "clearlog" => Request::ClearLog { name: self.name()? },
+            "rotate" => self.treat_logs(LogDeed::Rotate)?,
+            "clearlog" => self.treat_logs(LogDeed::Clear)?,
             "tail" => Request::Tail { name: self.name()?, stream: self.stream()?, query: self.tail_query()? },
             "maintail" => Request::MainTail(self.tail_query()?),
             "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
@@ -407,8 +418,12 @@ mod tests {
             (r#"{"command":"update"}"#, Request::Update { names: None }),
             (r#"{"command":"update","names":["web:00"]}"#, Request::Update { names: Some(vec![name()]) }),
             (r#"{"command":"reopen"}"#, Request::Reopen),
-            (r#"{"command":"rotate","name":"web:00"}"#, Request::Rotate { name: name() }),
-            (r#"{"command":"clearlog","name":"web:00"}"#, Request::ClearLog { name: name() }),
+            (r#"{"command":"rotate","name":"web:00"}"#, LogDeed::Rotate.of_one(name())),
+            (r#"{"command":"clearlog","name":"web:00"}"#, LogDeed::Clear.of_one(name())),
+            (
+                r#"{"command":"clearlog","names":["web:00"]}"#,
+                Request::TreatManyLogs { deed: LogDeed::Clear, names: vec![name()] },
+            ),
             (
                 r#"{"command":"tail","name":"web:00","stream":"stderr","lines":5,"follow":true}"#,
                 Request::Tail {

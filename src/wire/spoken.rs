@@ -58,8 +58,7 @@ impl Request {
             Request::DryReload => "dryreload",
             Request::Update { .. } => "update",
             Request::Reopen => "reopen",
-            Request::Rotate { .. } => "rotate",
-            Request::ClearLog { .. } => "clearlog",
+            Request::TreatLogs { deed, .. } | Request::TreatManyLogs { deed, .. } => deed.name(),
             Request::Tail { .. } => "tail",
             Request::MainTail(_) => "maintail",
             Request::Wait { .. } => "wait",
@@ -99,8 +98,7 @@ impl Request {
             | Request::Stop { name }
             | Request::StartGroup { name }
             | Request::StopGroup { name }
-            | Request::Rotate { name }
-            | Request::ClearLog { name }
+            | Request::TreatLogs { name, .. }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
             Request::Reload | Request::DryReload | Request::Reopen | Request::Info | Request::Shutdown => plain,
             Request::Update { names } => Spoken { names: names.as_deref(), ..plain },
@@ -108,6 +106,7 @@ impl Request {
                 let conditions = conditions.iter().map(ToString::to_string).collect();
                 Spoken { conditions: Some(conditions), timeout_ms: *timeout_ms, ..plain }
             }
+            Request::TreatManyLogs { names, .. } => Spoken { names: Some(names), ..plain },
             Request::Signal(order) => {
                 Spoken { names: Some(&order.names), signal: Some(&order.signal), leader: order.leader, ..plain }
             }

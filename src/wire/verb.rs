@@ -36,6 +36,30 @@ impl Verb {
     }
 }
 
+/// What can be done to logs, of one process or of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDeed {
+    /// `rotate`.
+    Rotate,
+    /// `clearlog`.
+    Clear,
+}
+
+impl LogDeed {
+    /// The command for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LogDeed::Rotate => "rotate",
+            LogDeed::Clear => "clearlog",
+        }
+    }
+
+    /// The request to do it to the logs of one.
+    pub fn of_one(self, name: String) -> Request {
+        Request::TreatLogs { deed: self, name }
+    }
+}
+
 /// A signal, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SignalOrder {

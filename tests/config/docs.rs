@@ -1,6 +1,7 @@
 //! `docs/CONFIGURATION.md` against the table of options: neither says what the other does not.
 
 use supervice::config::options::{self, Applies, Empty, Expands, Fallback, OPTIONS, OptionRow, Section};
+use supervice::spec::{LogFormat, LogTarget};
 
 fn row(option: &OptionRow) -> String {
     let default = match option.default {
@@ -50,16 +51,31 @@ fn every_default_can_be_written() {
     }
 }
 
-#[test]
-fn the_example_on_the_page_is_a_configuration() {
+/// The first example behind a line of the page.
+fn example_behind(begin: &str) -> String {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIGURATION.md")).unwrap();
     let example: Vec<&str> = page
         .lines()
+        .skip_while(|line| *line != begin)
         .skip_while(|line| !line.starts_with("    ["))
         .take_while(|line| line.is_empty() || line.starts_with("    "))
         .map(|line| line.strip_prefix("    ").unwrap_or(line))
         .collect();
-    let config = crate::specs::good(&example.join("\n"));
+    example.join("\n")
+}
+
+#[test]
+fn the_example_of_logs_is_a_configuration() {
+    let config = crate::specs::good(&example_behind("## Logs: an example"));
+    assert_eq!((config.instances.len(), config.warnings.len()), (6, 0));
+    let (web, worker) = (&config.instances[0].stdout, &config.instances[5].stdout);
+    assert_eq!((web.format, web.compress, web.backups, web.maxbytes), (LogFormat::Timestamp, true, 8, 20 << 20));
+    assert_eq!((worker.format, &worker.target), (LogFormat::Json, &LogTarget::DaemonStdout));
+}
+
+#[test]
+fn the_example_on_the_page_is_a_configuration() {
+    let config = crate::specs::good(&example_behind("# Configuration"));
     assert_eq!((config.instances.len(), config.groups.len(), config.warnings.len()), (3, 1, 0));
     assert_eq!(config.instances[2].launch.env["GREETING"], "hello, world");
 }

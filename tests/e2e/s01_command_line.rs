@@ -208,7 +208,7 @@ fn row_49_a_second_daemon_harms_nothing() {
             let flags = if foreground { &["-n", "-l", "second.log", "-c", config][..] } else { &["-c", config] };
             let ran = d.home.run_daemon(flags);
             assert_eq!(ran.code, 1, "{config}: {ran:?}");
-            assert!(ran.took < Duration::from_secs(3), "{config} took {:?}", ran.took);
+            assert!(ran.took < Duration::from_secs(30), "{config} took {:?}", ran.took);
             assert!(!ran.stderr.is_empty(), "{config}: {ran:?}");
         }
     }

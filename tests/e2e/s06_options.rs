@@ -116,7 +116,7 @@ startsecs = 0
 fn command_is_found_on_the_childs_path() {
     let home = Home::new();
     fs::create_dir(home.join("bin")).unwrap();
-    home.copy_program(&actor(), "bin/my-own-actor", 0o755);
+    home.copy_program(actor(), "bin/my-own-actor", 0o755);
     let d = Daemon::start_in(
         home,
         "[program:a]\ncommand = my-own-actor --touch {dir}/t\nenvironment = PATH=\"{dir}/bin:/usr/bin:/bin\"\nstartsecs = 0\n\
@@ -421,7 +421,7 @@ fn empty_means_not_given_where_that_makes_sense() {
 #[test]
 fn a_setuid_command_with_pdeathsig_is_warned_of() {
     let home = Home::new();
-    home.copy_program("/bin/true".as_ref(), "suid", 0o4755);
+    home.copy_program("/bin/true", "suid", 0o4755);
     let ran = home.test_config("[program:a]\ncommand = {dir}/suid\n");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(format!("{}{}", ran.stdout, ran.stderr).contains("setuid"), "{ran:?}");
@@ -436,7 +436,7 @@ fn a_command_on_the_path_that_others_may_write_is_refused() {
     }
     let home = Home::new();
     fs::create_dir(home.join("bin")).unwrap();
-    home.copy_program("/bin/sleep".as_ref(), "bin/planted", 0o777);
+    home.copy_program("/bin/sleep", "bin/planted", 0o777);
     let d = Daemon::start_in(
         home,
         "[program:a]\ncommand = planted 1000\nenvironment = PATH={dir}/bin\nautostart = no\nstartsecs = 0\nstartretries = 0\n",

@@ -24,7 +24,7 @@ fn row_31_a_fifo_as_a_log_holds_nobody_up() {
     let reply = d.order("start", "a");
     assert_eq!(reply["status"], "error", "{reply}");
     assert!(reply["reason"].as_str().unwrap_or("").contains("fifo"), "{reply}");
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(40));
     d.assert_well();
 }
 

@@ -37,7 +37,7 @@ fn a_thousand_processes_start_are_listed_and_stop() {
     let begun = Instant::now();
     assert_eq!(d.done("stopgroup", "a"), "Stopped group a");
     let stopped = begun.elapsed();
-    assert!(started < Duration::from_secs(15) && stopped < Duration::from_secs(15), "{started:?} {stopped:?}");
+    assert!(started < Duration::from_secs(50) && stopped < Duration::from_secs(50), "{started:?} {stopped:?}");
     assert!(pids.iter().all(|&pid| !process::alive(pid)));
     d.assert_well();
     assert!(process::children(d.pid()).is_empty());

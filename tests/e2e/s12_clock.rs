@@ -85,11 +85,11 @@ fn row_53_the_wall_clock_jumps() {
         let took = begun.elapsed();
         d.wait_state("bad", "FATAL");
         for (what, time) in [("STOPPING", stopped), ("STARTING", took), ("BACKOFF", begun.elapsed())] {
-            assert!(time > Duration::from_millis(900) && time < Duration::from_secs(8), "{seconds}: {what} {time:?}");
+            assert!(time > Duration::from_millis(900) && time < Duration::from_secs(40), "{seconds}: {what} {time:?}");
         }
         assert!(stopped >= Duration::from_millis(1900) && took >= Duration::from_millis(1900), "{stopped:?} {took:?}");
         let uptime = d.row("a").raw["uptime"].as_u64().unwrap();
-        assert!((2..=8).contains(&uptime), "{seconds}: uptime {uptime}");
+        assert!((2..=40).contains(&uptime), "{seconds}: uptime {uptime}");
         fs::remove_file(d.home.join("deaf")).unwrap();
         d.done("start", "deaf");
         d.wait_file("deaf");

@@ -19,7 +19,7 @@ fn each_configuration_is_one_without_a_warning() {
     for name in ["web.conf", "database.conf", "worker.conf"] {
         let home = Home::new();
         copy(&home, name);
-        let ran = run(home.command(supervice()).args(["-t", "-c", name]), Duration::from_secs(20));
+        let ran = run(home.command(supervice()).args(["-t", "-c", name]), Duration::from_secs(60));
         let lines = |line: &&str| !line.contains("there is no user postgres here");
         assert_eq!(ran.stderr.lines().filter(lines).collect::<Vec<_>>(), Vec::<&str>::new(), "{name}");
     }

@@ -47,7 +47,7 @@ fn the_request_is_one_that_servers_know() {
         "p",
         &format!("healthcheck_type = http\nhealthcheck_port = {port}\nhealthcheck_path = /a?b=%20"),
     ));
-    let request = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+    let request = heard.recv_timeout(Duration::from_secs(60)).unwrap();
     let mut lines = request.lines();
     assert_eq!(lines.next(), Some("GET /a?b=%20 HTTP/1.1"));
     assert_eq!(lines.next(), Some(format!("Host: 127.0.0.1:{port}").as_str()));

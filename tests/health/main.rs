@@ -64,7 +64,5 @@ fn notifier() -> PathBuf {
 /// A copy of the notifier in the folder, which programs of other users can reach.
 fn own_notifier(home: &Home) -> PathBuf {
     home.open_to_all();
-    let copy = home.join("notifier");
-    std::fs::copy(notifier(), &copy).unwrap();
-    copy
+    home.copy_program(notifier(), "notifier", 0o755)
 }

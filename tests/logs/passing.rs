@@ -42,12 +42,12 @@ impl Stream {
             let pipe = Pipe::new(self.read.as_fd(), &mut self.spyglass);
             let passed = pipe.map_or(Passed::Refused, |mut pipe| scene.sinks.pass(id, &mut pipe, 20_000, now));
             match passed {
-                Passed::Some(count) | Passed::All(count) if count > 0 => {
+                Passed::Some(count) if count > 0 => {
                     self.filled -= count;
                     self.passed += count;
                 }
                 Passed::Nothing => panic!("{} bytes wait", self.filled),
-                Passed::Some(_) | Passed::All(_) | Passed::Refused => {
+                Passed::Some(_) | Passed::Refused => {
                     let mut buffer = [0; 4096];
                     let count = self.read.read(&mut buffer).unwrap();
                     self.filled -= count;

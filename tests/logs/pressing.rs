@@ -68,7 +68,7 @@ fn a_result_takes_the_number_that_its_source_has_by_then() {
     let raw = place.next_raw(backups).unwrap().unwrap();
     (&raw.target).write_all(b"FIRST").unwrap();
     rotate(&mut scene, id, "second");
-    assert!(place.press(raw.source.identity(), backups).unwrap());
+    assert!(place.press(&raw.source, backups).unwrap());
     expect(&scene, &[("a.log", ""), ("a.log.1", "second"), ("a.log.2.gz", "FIRST")]);
     let next = place.next_raw(backups).unwrap().unwrap();
     assert_eq!(next.source.size(), 6, "the newest that is not compressed");
@@ -84,7 +84,7 @@ fn a_result_whose_source_is_gone_goes_too() {
     let (mut place, backups) = handed_over(&mut scene, id);
     let raw = place.next_raw(backups).unwrap().unwrap();
     rotate(&mut scene, id, "second");
-    assert!(!place.press(raw.source.identity(), backups).unwrap());
+    assert!(!place.press(&raw.source, backups).unwrap());
     expect(&scene, &[("a.log", ""), ("a.log.1", "second")]);
 }
 
@@ -101,7 +101,7 @@ fn what_an_ended_daemon_left_is_cleared() {
     let raw = place.next_raw(backups).unwrap().unwrap();
     assert_eq!(raw.target.metadata().unwrap().len(), 0, "what was half done is begun anew");
     (&raw.target).write_all(b"NEW").unwrap();
-    assert!(place.press(raw.source.identity(), backups).unwrap());
+    assert!(place.press(&raw.source, backups).unwrap());
     expect(&scene, &[("a.log", ""), ("a.log.1.gz", "NEW"), ("a.log.2.gz", "TWICE")]);
     assert!(place.next_raw(backups).unwrap().is_none());
 }

@@ -122,3 +122,58 @@ fn both_streams_of_many_instances_in_one_file() {
         assert_eq!(lines, (1..10).map(|n| format!("{word} {n}")).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn long_lines_of_many_share_one_stdout_in_marked_pieces() {
+    const SAYS: &str = "import os,sys\nname=sys.argv[1].encode()\nfor n in (1,65536,65537,200000,3,131072,400000,0):\n    text=name*n+b'\\n'\n\
+        \x20   while text:\n        text=text[os.write(1,text[:30000]):]\n";
+    let home = Home::new();
+    let script = home.write("long.py", SAYS);
+    let program = |name: &str| {
+        format!(
+            "[program:{name}]\ncommand = python3 {} {name}\nstdout_logfile = /dev/stdout\nlog_format = prefix\n\
+             startsecs = 0\nautorestart = no\n",
+            script.display()
+        )
+    };
+    let d = Daemon::start_in(home, &["a", "b", "c", "d"].map(program).concat());
+    d.wait_all("EXITED");
+    d.wait("the last lines are there", || {
+        (d.log().lines().filter(|line| line.ends_with(" | ")).count() == 4).then_some(())
+    });
+    let mut of: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let log = d.log();
+    for line in log.lines().filter(|line| !line.starts_with("20")) {
+        let (name, (mark, text)) = (&line[..1], line[1..].split_at(3));
+        assert!(text.len() <= 64 << 10 && text.bytes().all(|byte| byte == name.as_bytes()[0]), "{name}: mixed or torn");
+        let lines = of.entry(name).or_default();
+        match mark {
+            " | " => lines.push(text.to_owned()),
+            " + " => lines.last_mut().unwrap().push_str(text),
+            other => panic!("{other:?}"),
+        }
+    }
+    for name in ["a", "b", "c", "d"] {
+        let lengths: Vec<usize> = of[name].iter().map(String::len).collect();
+        assert_eq!(lengths, [1, 65536, 65537, 200_000, 3, 131_072, 400_000, 0], "{name}");
+    }
+}
+
+#[test]
+fn long_lines_and_bytes_that_are_no_text_in_json() {
+    let d = Daemon::start(
+        "[program:j]\ncommand = python3 -c 'import os; os.write(1, b\"x\" * 70000 + bytes([255, 0xe2, 0x82, 10, 0xc3, 0xa9, 10]))'\n\
+         stdout_logfile = {dir}/j\nlog_format = json\nstartsecs = 0\nautorestart = no\n",
+    );
+    let text = d.wait("three objects", || Some(d.home.read("j")).filter(|text| text.lines().count() == 3));
+    let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects[0]["line"], "x".repeat(64 << 10));
+    assert_eq!(objects[1]["line"], format!("{}\\xff\\xe2\\x82", "x".repeat(70_000 - (64 << 10))));
+    assert_eq!(objects[2]["line"], "é");
+    let partial: Vec<bool> = objects.iter().map(|object| object["partial"] == true).collect();
+    assert_eq!(partial, [true, false, false]);
+    for object in &objects {
+        let time = object["time"].as_str().unwrap();
+        assert!(time.len() == 27 && time.as_bytes()[19] == b'.' && time.ends_with('Z'), "{time}");
+    }
+}

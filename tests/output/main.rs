@@ -7,6 +7,13 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+#[allow(dead_code, reason = "written for the tests of trust, borrowed here")]
+#[path = "../trust/machine.rs"]
+mod machine;
+
 mod compress;
+mod failing;
 mod formats;
+mod numbered;
 mod reading;
+mod streams;

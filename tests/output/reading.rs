@@ -34,7 +34,9 @@ fn tail(d: &Daemon, name: &str, more: Value) -> String {
 fn collect(client: &mut Client, total: usize) -> (Vec<u8>, usize) {
     let (mut bytes, mut missed) = (Vec::new(), 0);
     while bytes.len() + missed < total {
-        let frame = client.receive().unwrap_or_else(|problem| panic!("{problem} after {} bytes", bytes.len()));
+        let frame = client
+            .receive()
+            .unwrap_or_else(|problem| panic!("{problem} after {} bytes and {missed} missed", bytes.len()));
         assert!(frame.get("status").is_none(), "{frame}");
         missed += frame["missed"].as_u64().unwrap_or(0) as usize;
         bytes.extend(data(&frame));
@@ -235,12 +237,48 @@ fn the_client_shows_logs() {
 }
 
 #[test]
+fn the_client_treats_several_at_once() {
+    let d = Daemon::start(
+        "[program:w]\ncommand = {actor} --say hello\nnumprocs = 2\nstdout_logfile = {dir}/w%(process_num)s\nstartsecs = 0\n\
+         [program:other]\ncommand = {actor} --say hello\nstdout_logfile = {dir}/other\nstartsecs = 0\n\
+         [program:mute]\ncommand = {actor}\nstartsecs = 0\n",
+    );
+    for name in ["w00", "w01", "other"] {
+        d.wait_file(name);
+    }
+    let ran = d.ctl(&["rotate", "w:*"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "Rotated the logs of w:00\nRotated the logs of w:01\n"));
+    let rotated = ["w00", "w01", "other"].map(|name| d.home.join(&format!("{name}.1")).exists());
+    assert_eq!(rotated, [true, true, false]);
+    let ran = d.ctl(&["rotate", "all"]);
+    assert_eq!((ran.code, ran.stdout.lines().count()), (0, 4), "{ran:?}");
+    assert!(ran.stdout.ends_with("mute keeps no log files\n"), "{ran:?}");
+    assert_eq!(d.home.read("other.1"), "hello\n");
+    assert!(!d.home.join("w00.2").exists(), "an empty log is not rotated");
+    d.home.write("w00", "more\n");
+    let ran = d.ctl(&["clearlog", "group:w", "nobody"]);
+    assert_eq!((ran.code, ran.stdout.lines().count()), (1, 2), "{ran:?}");
+    assert_eq!((d.home.read("w00"), ran.stderr.as_str()), (String::new(), "Process not found: nobody\n"));
+    let ran = d.ctl(&["clearlog", "mute"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, "mute keeps no log files\n"), "asked for itself it is a failure");
+    let reply = d.ask(json!({"command": "rotate", "names": ["x*"]}));
+    assert_eq!((reply["code"].as_str(), reply["results"][0]["code"].as_str()), (Some("NOT_FOUND"), Some("NOT_FOUND")));
+    let ran = d.ctl(&["tail", "group:w", "oth*", "w:01"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "w:00  | hello\nw:01  | hello\nother | hello\n"), "each once");
+    let ran = d.ctl(&["tail", "x*", "other"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "other | hello\n"), "{ran:?}");
+    assert_eq!(d.ctl(&["tail", "o*"]).stdout, "other | hello\n");
+}
+
+#[test]
 fn the_client_follows_until_it_is_interrupted() {
     let d = Daemon::start(
         "[program:a]\ncommand = {actor} --say one\nstdout_logfile = {dir}/o\nstartsecs = 0\nautostart = no\n\
          [program:b]\ncommand = {actor} --say two\nstdout_logfile = {dir}/p\nstartsecs = 0\nautostart = no\n",
     );
-    let mut command = d.home.command(supervicectl());
+    // A suite that runs in the background may have been given an ignored SIGINT.
+    let mut command = d.home.command("env");
+    command.arg("--default-signal=INT").arg(supervicectl());
     command.arg("-s").arg(d.home.socket()).args(["tail", "-f", "a", "b"]).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut out = child.stdout.take().unwrap();

@@ -12,7 +12,7 @@ use supervice::sys::spawn::{ErrorOutput, Fresh, Inherited, Output, Plan, Verdict
 use supervice::sys::watch::{Reap, reap};
 
 /// Far more than any of this takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again and again until there is an answer.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

@@ -56,7 +56,7 @@ fn row_20_a_leftover_group_is_gone_before_the_first_spawn() {
 #[test]
 fn row_20_many_deaf_orphans_go_side_by_side_while_the_socket_answers() {
     let text = "[program:a]\ncommand = {actor} --ignore TERM --touch {dir}/t\nnumprocs = 20\nstartsecs = 0\n\
-        stopwaitsecs = 2\npdeathsig = false\nreconcile = kill\n";
+        stopwaitsecs = 8\npdeathsig = false\nreconcile = kill\n";
     let d = Daemon::start_in(Home::alone(), text);
     d.wait("all twenty are up", || (d.home.pids("t").len() == 20).then_some(()));
     let old = d.home.pids("t");
@@ -64,11 +64,11 @@ fn row_20_many_deaf_orphans_go_side_by_side_while_the_socket_answers() {
     let home = d.murder();
     let begun = Instant::now();
     let d = Daemon::launch(home);
-    assert!(begun.elapsed() < Duration::from_secs(2), "the socket answered after {:?} only", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "the socket answered after {:?} only", begun.elapsed());
     assert!(d.rows().iter().all(|row| row.state == "STARTING" && row.pid.is_none()), "{:?}", d.rows());
     d.wait_all("RUNNING");
     let took = begun.elapsed();
-    assert!(took > Duration::from_secs(2) && took < Duration::from_secs(8), "{took:?}");
+    assert!(took > Duration::from_secs(8) && took < Duration::from_secs(80), "{took:?}");
     assert!(old.iter().all(|&pid| !process::alive(pid)));
     d.wait("the new ones are up", || (d.home.pids("t").len() == 40).then_some(()));
     assert_eq!(d.log_count("what an earlier daemon left did not stop in time: SIGKILL"), 20);

@@ -11,9 +11,7 @@ const NOBODY: u32 = 65_534;
 fn open_home() -> Home {
     let home = Home::new();
     home.open_to_all();
-    let ctl = home.join("ctl");
-    fs::copy(supervicectl(), &ctl).unwrap();
-    fs::set_permissions(ctl, fs::Permissions::from_mode(0o755)).unwrap();
+    home.copy_program(supervicectl(), "ctl", 0o755);
     home
 }
 

@@ -12,10 +12,8 @@ use std::io;
 /// What came of letting bytes pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passed {
-    /// So many did, and more wait.
+    /// So many did; more may have come meanwhile.
     Some(usize),
-    /// So many did, and no more waited when they were counted.
-    All(usize),
     /// None waits.
     Nothing,
     /// They cannot pass at present: read them and write them.
@@ -42,7 +40,7 @@ impl<P: Place> RotatingFile<P> {
         match flow.waiting() {
             Ok(0) => Passed::Nothing,
             Ok(waiting) => match self.portion(flow, waiting, now) {
-                Ok(portion) => self.let_pass(flow, waiting, portion, most, now),
+                Ok(portion) => self.let_pass(flow, portion, most, now),
                 Err(_) => Passed::Refused,
             },
             Err(_) => Passed::Refused,
@@ -69,14 +67,7 @@ impl<P: Place> RotatingFile<P> {
         self.passing == Passing::Possible
     }
 
-    fn let_pass(
-        &mut self,
-        flow: &mut impl Flow<P::File>,
-        waiting: usize,
-        portion: Portion,
-        most: usize,
-        now: Instant,
-    ) -> Passed {
+    fn let_pass(&mut self, flow: &mut impl Flow<P::File>, portion: Portion, most: usize, now: Instant) -> Passed {
         let length = portion.length.min(most);
         match flow.move_into(&mut self.file, length) {
             Ok(moved) => {
@@ -84,7 +75,7 @@ impl<P: Place> RotatingFile<P> {
                 self.at_line_end = if moved == portion.length { portion.at_line_end } else { None };
                 self.access = Access::Open;
                 self.loss.recover();
-                if moved >= waiting { Passed::All(moved) } else { Passed::Some(moved) }
+                Passed::Some(moved)
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => Passed::Nothing,

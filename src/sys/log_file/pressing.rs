@@ -42,9 +42,10 @@ impl LogPlace {
         Ok(raw?.flatten())
     }
 
-    /// The compressed form is whole: it takes the backup's place. False if that is not there any more.
-    pub fn press(&mut self, source: FileIdentity, most: u32) -> io::Result<bool> {
-        let Some(backup) = self.number_of(source, most).ok().flatten() else {
+    /// The compressed form is whole: it takes the backup's place. False if that is not there any more. The source has to be
+    /// open all the while: the system gives the number of a file that is gone to the next one.
+    pub fn press(&mut self, source: &LogReader, most: u32) -> io::Result<bool> {
+        let Some(backup) = self.number_of(source.identity(), most).ok().flatten() else {
             self.discard_unfinished()?;
             return Ok(false);
         };

@@ -84,15 +84,15 @@ impl Home {
     /// Lets other users in, and gives them an actor that they can reach.
     pub fn open_to_all(&self) {
         fs::set_permissions(self.path(), Permissions::from_mode(0o755)).expect("the folder is ours");
-        self.copy_program(&actor(), "actor", 0o755);
+        self.copy_program(actor(), "actor", 0o755);
     }
 
     /// A copy of a program, to be run. Another process makes it: a descriptor open for writing in this one would be
     /// inherited by whatever another test is just forking, and the kernel runs no file that is open for writing.
     #[track_caller]
-    pub fn copy_program(&self, program: &Path, name: &str, mode: u32) -> PathBuf {
+    pub fn copy_program(&self, program: impl AsRef<Path>, name: &str, mode: u32) -> PathBuf {
         let copy = self.join(name);
-        let ran = run(Command::new("cp").arg(program).arg(&copy), DEADLINE);
+        let ran = run(Command::new("cp").arg(program.as_ref()).arg(&copy), DEADLINE);
         assert_eq!(ran.code, 0, "{ran:?}");
         fs::set_permissions(&copy, Permissions::from_mode(mode)).expect("the copy is ours");
         copy

@@ -122,6 +122,12 @@ impl Client {
 
     /// Asks, waits for the answer, and keeps the connection for the frames that follow it.
     pub fn open(&self, request: &Request) -> Result<(Answer, Feed), ClientError> {
+        let (answer, _, feed) = self.open_raw(request)?;
+        Ok((answer, feed))
+    }
+
+    /// The same, with the body of the reply as it came.
+    pub fn open_raw(&self, request: &Request) -> Result<(Answer, Vec<u8>, Feed), ClientError> {
         let mut stream = self.connect()?;
         self.vet(&stream)?;
         self.send(&mut stream, &request.encode())?;
@@ -129,7 +135,7 @@ impl Client {
         let frame = self.receive_into(&mut stream, &mut decoder)?;
         let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
         stream.set_nonblocking(true).map_err(|error| self.failed("wait", error))?;
-        Ok((answer, Feed { stream, decoder }))
+        Ok((answer, frame, Feed { stream, decoder }))
     }
 
     /// Where it looks for the daemon.
@@ -220,9 +226,17 @@ pub struct Feed {
 impl Feed {
     /// The next frame, if it is there; without waiting.
     pub fn pull(&mut self) -> Result<Option<Answer>, ClientError> {
+        Ok(self.pull_raw()?.map(|(answer, _)| answer))
+    }
+
+    /// The same, with its body as it came.
+    pub fn pull_raw(&mut self) -> Result<Option<(Answer, Vec<u8>)>, ClientError> {
         loop {
             match self.decoder.pull() {
-                Some(Ok(frame)) => return Answer::decode_piece(&frame).map(Some).map_err(ClientError::Garbled),
+                Some(Ok(frame)) => {
+                    let answer = Answer::decode_piece(&frame).map_err(ClientError::Garbled)?;
+                    return Ok(Some((answer, frame)));
+                }
                 Some(Err(error)) => return Err(ClientError::TooLarge(error)),
                 None => {}
             }

@@ -3,8 +3,9 @@
 //! `config` makes it from text; `daemon::vet` completes it with what only the machine knows (env files, users).
 
 use crate::engine::policy::Policy;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A whole configuration file.
@@ -261,9 +262,16 @@ pub struct GroupSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Positions {
     lines: BTreeMap<(String, String), usize>,
+    /// The options that each program was given, by its name.
+    pub given: HashMap<String, Rc<[Given]>>,
 }
 
 impl Positions {
+    /// What programs were given, and no lines yet.
+    pub fn of(given: HashMap<String, Rc<[Given]>>) -> Positions {
+        Positions { lines: BTreeMap::new(), given }
+    }
+
     /// Notes the line (from 1) of an option, or of a section header with an empty `option`.
     pub fn note(&mut self, section: &str, option: &str, line: usize) {
         self.lines.insert((section.to_owned(), option.to_owned()), line);
@@ -274,6 +282,19 @@ impl Positions {
         let at = |option: &str| self.lines.get(&(section.to_owned(), option.to_owned())).copied();
         at(option).or_else(|| at("")).unwrap_or(0)
     }
+}
+
+/// An option as it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Its name.
+    pub option: &'static str,
+    /// Where it stands, from 1.
+    pub line: u32,
+    /// It stands in `[DEFAULT]`.
+    pub inherited: bool,
+    /// What is written there.
+    pub text: Box<str>,
 }
 
 /// Something wrong or odd in a configuration.

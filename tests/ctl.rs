@@ -479,3 +479,22 @@ fn a_stranger_in_a_folder_that_others_may_write_is_not_believed() {
     let (_, ended) = ask_a_stranger(0o755).unwrap();
     assert_eq!(ended, Ended::new(0, "believed\n", ""));
 }
+
+#[test]
+fn version_warns_when_the_sides_differ() {
+    let own = env!("CARGO_PKG_VERSION");
+    let told = |version: &str| Daemon::replying(json!({"status": "ok", "info": {"version": version}})).run("version");
+    let same = told(own);
+    assert_eq!(
+        (same.code, same.stdout, same.stderr),
+        (Some(0), format!("supervicectl {own}\nsupervice {own}\n"), String::new())
+    );
+    let other = told("9.9");
+    assert_eq!((other.code, other.stdout), (Some(0), format!("supervicectl {own}\nsupervice 9.9\n")));
+    assert_eq!(other.stderr, format!("The daemon is of another version: 9.9, and this is {own}\n"));
+    let old =
+        Daemon::replying(json!({"status": "error", "message": "Unknown command: info", "code": "UNKNOWN_COMMAND"}));
+    let old = old.run("version");
+    assert_eq!((old.code, old.stdout), (Some(1), format!("supervicectl {own}\n")));
+    assert!(old.stderr.ends_with("The daemon does not tell its version\n"), "{}", old.stderr);
+}

@@ -8,6 +8,7 @@ pub mod daemon_section;
 pub mod differences;
 pub mod document;
 pub mod environment;
+mod given;
 mod group;
 mod health;
 pub mod options;
@@ -188,7 +189,7 @@ fn check_name(name: &str) -> Result<(), String> {
 
 /// The line of each section, and of each known option where it is given or inherited.
 fn positions(document: &Document) -> Positions {
-    let mut positions = Positions::default();
+    let mut positions = Positions::of(given::given(document));
     for header in document.sections() {
         let Some((kind, _)) = kind_of(header) else { continue };
         positions.note(header, "", document.header_line(header));

@@ -3,7 +3,7 @@
 use super::reloading::Reloading;
 use super::style::{Colour, Style};
 use super::top::Top;
-use crate::wire::{Condition, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
+use crate::wire::{Condition, EventQuery, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -34,6 +34,21 @@ pub enum Invocation {
     Reading(Reading),
     /// What processes use, to show it.
     Watching(Top),
+    /// Events to show.
+    Hearing(Hearing),
+}
+
+/// Events to show.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hearing {
+    /// The socket of the daemon.
+    pub socket: PathBuf,
+    /// For what is kept.
+    pub timeout: Duration,
+    /// Which events.
+    pub query: EventQuery,
+    /// How to tell them.
+    pub style: Style,
 }
 
 /// Logs to show, each by a request of its own.
@@ -117,7 +132,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let reloading = Reloading { dry_run: options.contains("--dry-run"), restart: options.contains("--restart") };
     let batch = options.contains(["-b", "--batch"]);
     let follow = options.contains(["-f", "--follow"]);
-    let lines = last(&mut options, ["-n", "--lines"])?.map(count).transpose()?;
+    let lines = last(&mut options, ["-n", "--lines"])?.map(|text| count("--lines", text)).transpose()?;
+    let since = last(&mut options, "--since")?.map(|text| count("--since", text)).transpose()?;
     let query = TailQuery { bytes: None, lines, follow };
     free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
     let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
@@ -129,6 +145,11 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
         Some((command, _)) if check && *command != "status" => {
             Err(UsageError(format!("--check is for status, not for {command}")))
         }
+        Some((&"events", operands)) => {
+            events(operands, lines, force || leader)?;
+            Ok(Invocation::Hearing(Hearing { socket, timeout, query: EventQuery { since, follow }, style }))
+        }
+        Some((command, _)) if since.is_some() => Err(UsageError(format!("--since is for events, not for {command}"))),
         Some((command, operands)) if matches!(*command, "tail" | "maintail") => {
             let logs = logs(command, operands, force, query)?;
             Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
@@ -143,7 +164,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
         }
         Some((command, _)) if batch => Err(UsageError(format!("-b is for top, not for {command}"))),
         Some((command, _)) if query != TailQuery::default() => {
-            Err(UsageError(format!("-f and -n are for tail and maintail, not for {command}")))
+            Err(UsageError(format!("-f and -n are for tail, maintail and events (-f), not for {command}")))
         }
         Some((command, operands)) => {
             let request = match *command {
@@ -163,6 +184,14 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
             };
             Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
+    }
+}
+
+fn events(operands: &[&str], lines: Option<u64>, misplaced: bool) -> Result<(), UsageError> {
+    match operands {
+        [] if lines.is_none() && !misplaced => Ok(()),
+        [] => Err(UsageError("events takes -f and --since NUMBER only".to_owned())),
+        more => Err(UsageError(format!("events takes no name: {}", more.join(" ")))),
     }
 }
 
@@ -202,6 +231,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
     };
     match command {
         "info" | "version" => bare(Request::Info),
+        "metrics" => bare(Request::Metrics),
         "pid" if operands.is_empty() => Ok(Request::Info),
         "shutdown" => bare(Request::Shutdown),
         "status" | "health" | "pid" => {
@@ -216,6 +246,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "reopen" => bare(Request::Reopen),
         "rotate" => treat_logs(LogDeed::Rotate, operands),
         "why" => Ok(Request::Why { name: name()? }),
+        "describe" => Ok(Request::Describe { name: name()? }),
         "clearlog" => treat_logs(LogDeed::Clear, operands),
         other => Err(UsageError(format!("unknown command: {other}"))),
     }
@@ -276,7 +307,8 @@ fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString
 }
 
 /// Options with a value, as they look when it is joined to them.
-const JOINED: [(&str, &str); 8] = [
+const JOINED: [(&str, &str); 9] = [
+    ("--since=", "--since"),
     ("--color=", "--color"),
     ("--socket=", "--socket"),
     ("--timeout=", "--timeout"),
@@ -329,11 +361,11 @@ fn seconds(text: OsString) -> Result<Duration, UsageError> {
     Ok(Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)))
 }
 
-fn count(text: OsString) -> Result<u64, UsageError> {
+fn count(option: &str, text: OsString) -> Result<u64, UsageError> {
     let text = word(text)?;
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let count = if digits { text.parse().ok() } else { None };
-    count.ok_or_else(|| UsageError(format!("--lines: {text:?} is not a number of lines")))
+    count.ok_or_else(|| UsageError(format!("{option}: {text:?} is not a whole number from 0 on")))
 }
 
 fn known(argument: OsString) -> Result<OsString, UsageError> {
@@ -492,11 +524,15 @@ mod tests {
             ("start a --force", "--force is for restart, not for start"),
             ("tail", "tail needs a name"),
             ("tail a --force", "--force is for restart, not for tail"),
-            ("tail -n x a", "--lines: \"x\" is not a number of lines"),
-            ("tail -n +1 a", "--lines: \"+1\" is not a number of lines"),
+            ("tail -n x a", "--lines: \"x\" is not a whole number from 0 on"),
+            ("tail -n +1 a", "--lines: \"+1\" is not a whole number from 0 on"),
             ("maintail web", "maintail takes no name: web"),
-            ("status -f", "-f and -n are for tail and maintail, not for status"),
-            ("start -n 5 a", "-f and -n are for tail and maintail, not for start"),
+            ("status -f", "-f and -n are for tail, maintail and events (-f), not for status"),
+            ("start -n 5 a", "-f and -n are for tail, maintail and events (-f), not for start"),
+            ("events -n 5", "events takes -f and --since NUMBER only"),
+            ("events web", "events takes no name: web"),
+            ("events --since=-1", "--since: \"-1\" is not a whole number from 0 on"),
+            ("status --since 5", "--since is for events, not for status"),
             ("--nonsense status", "unknown option: --nonsense"),
             ("status -v", "unknown option: -v"),
             ("status -s", "the '-s' option doesn't have an associated value"),

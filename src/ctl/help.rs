@@ -18,9 +18,12 @@ commands:
                           exited:CODE or fatal
   signal SIGNAL NAME...   Send a signal to process groups (--leader: not to all)
   why NAME                Tell what led a process to where it is
+  describe NAME           Show the configuration of a process: each value, and from where
+  events [-f] [--since N] Show what happened to all processes (-f: and what follows)
   top [NAME...]           Show what processes use, live (-b: as tables; -n COUNT)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
+  metrics                 Print every number there is, as Prometheus reads it
   version                 Print the versions of both sides
   shutdown                Stop all processes, then the daemon
   startgroup GROUP        Start all processes of a group
@@ -41,7 +44,8 @@ commands:
 options:
   -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
-  -f, --follow            tail, maintail: go on until Ctrl-C
+  -f, --follow            tail, maintail, events: go on until Ctrl-C
+      --since NUMBER      events: those after the one with this number
   -n, --lines LINES       tail, maintail: so many lines (default: 10); top: so
                           many pictures
   -b, --batch             top: tables one after the other, no screen
@@ -159,8 +163,9 @@ examples:
         text: "usage: supervicectl why NAME
 
 Tells in one line why a process is as it is, then what happened to it, the oldest first: starts, exits,
-failed starts, health checks, retries, reloads, and orders with the user and the pid of who gave them.
-The last 64 records are kept, for as long as the daemon lives.
+failed starts, health checks, retries, reloads, lost output, and orders with the user and the pid of who
+gave them; last, what it wrote before its last unasked end. The last 64 records are kept, also when the
+daemon is started anew; of the last 8 unasked ends the last 4 KiB of stdout and stderr as well (--json).
 
 examples:
   supervicectl why web
@@ -185,6 +190,39 @@ examples:
 ",
     },
     Topic {
+        command: "describe",
+        text: "usage: supervicectl describe NAME
+
+Shows every option of a process as the daemon knows it: its value, and the line of the file it stands on, or
+that it is the default. After a reload that changed it, this is what applies from its next start on.
+
+Values of environment variables whose names look like secrets (PASS, PWD, SECRET, TOKEN, KEY, CREDENTIAL,
+AUTH, PRIVATE, COOKIE, SIGNATURE), or that are addresses with a password in them, are shown as ***. Who may
+only ask (socket_users) sees no values of the environment at all.
+
+examples:
+  supervicectl describe web
+  supervicectl describe web --json | jq -r '.description.options[] | select(.source != \"default\") | .option'
+",
+    },
+    Topic {
+        command: "events",
+        text: "usage: supervicectl events [-f] [--since NUMBER]
+
+Shows what happened to all processes: each child that was made, each change of state, each result of a
+health check, with a number that counts from 1 since the daemon began. The last 4096 are kept. With -f it
+goes on until Ctrl-C, and without --since begins with what comes next; --since 0 begins with all that is
+kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap.
+
+With --json each event is one object on a line of its own, and a gap is {\"missed\":COUNT}.
+
+examples:
+  supervicectl events
+  supervicectl events -f --since 1200
+  supervicectl events -f --json | jq -r 'select(.event == \"PROCESS_STATE_FATAL\") | .processname'
+",
+    },
+    Topic {
         command: "pid",
         text: "usage: supervicectl pid [NAME...]
 
@@ -198,11 +236,24 @@ examples:
         command: "info",
         text: "usage: supervicectl info
 
-Shows the daemon itself: uptime, processes by state, its own memory and processor time, connections,
-output that was dropped, and events for somebody who was gone.
+Shows the daemon itself: uptime, processes by state, its own memory and processor time, how long it was
+at work at most before it listened again (of late, and ever), connections, output that was dropped, and
+events for somebody who was gone.
 
 examples:
   supervicectl info --json | jq .info.rss_bytes
+",
+    },
+    Topic {
+        command: "metrics",
+        text: "usage: supervicectl metrics
+
+Prints counters, gauges and histograms in the text format of Prometheus, for the textfile collector of
+node_exporter. Give it a finished file: write beside it and rename. Up to 1000 processes have series of
+their own; with more of them only sums are told, and supervice_process_series_omitted is 1.
+
+examples:
+  supervicectl metrics > supervice.tmp && mv supervice.tmp /var/lib/node_exporter/supervice.prom
 ",
     },
     Topic {

@@ -3,11 +3,14 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+pub mod describe;
+pub mod events;
 pub mod help;
 mod nearest;
 mod progress;
 mod reloading;
 pub mod render;
+pub mod story;
 pub mod style;
 pub mod tail;
 pub mod top;
@@ -100,12 +103,15 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
     match asked {
         Ok(Invocation::Help) => Outcome::done(help::all()),
         Ok(Invocation::HelpOn(command)) => explain(&command),
-        Ok(Invocation::Version) => Outcome::done(format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Invocation::Version) => Outcome::done(own_version()),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Watching(top)) => top.show(),
         Ok(Invocation::Reading(reading)) => {
             Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
+        }
+        Ok(Invocation::Hearing(hearing)) => {
+            Outcome { code: events::show(&hearing), stdout: String::new(), stderr: String::new() }
         }
         Err(error) => {
             Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&error.0)))
@@ -190,6 +196,10 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         return each(client, answer);
     }
     if !answer.is_ok() {
+        if order.view == View::Version {
+            let complaint = format!("{}The daemon does not tell its version\n", complaint(answer));
+            return Outcome { stdout: own_version(), ..Outcome::failed(complaint) };
+        }
         let hint = if answer.is_not_found() { hint(client, asked(&order.request)) } else { String::new() };
         return Outcome::failed(complaint(answer) + &hint);
     }
@@ -201,10 +211,17 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
         }
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
-        (Request::Why { .. }, _) => render::history(answer),
         (Request::DryReload, _) => reloading::foresight(answer),
+        (Request::Describe { .. }, _) => describe::text(&answer.description.clone().unwrap_or_default()),
+        // For programs: not a byte of it is changed.
+        (Request::Metrics, _) => answer.metrics.clone().unwrap_or_default(),
+        (Request::Why { .. }, _) => story::history(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })
+}
+
+fn own_version() -> String {
+    format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 fn about(answer: &Answer, view: View) -> Outcome {
@@ -214,7 +231,7 @@ fn about(answer: &Answer, view: View) -> Outcome {
         View::Pid => Outcome::done(format!("{}\n", info.pid)),
         View::Version => {
             let theirs = crate::wire::text::shown(&info.version);
-            let mut outcome = Outcome::done(format!("supervicectl {own}\nsupervice {theirs}\n"));
+            let mut outcome = Outcome::done(format!("{}supervice {theirs}\n", own_version()));
             if theirs != own {
                 outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {own}\n");
             }
@@ -250,6 +267,7 @@ fn asked(request: &Request) -> Vec<&str> {
         | Request::Stop { name }
         | Request::Restart { name, .. }
         | Request::TreatLogs { name, .. }
+        | Request::Describe { name }
         | Request::Why { name } => vec![name],
         Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
         _ => Vec::new(),

@@ -1,9 +1,8 @@
 //! Answers as people read them: the status table, and the rest. Only text in, text out.
 
 use super::style::Mood;
-use crate::wire::history::Happening;
 use crate::wire::text::shown;
-use crate::wire::{Answer, Row, SelfPortrait};
+use crate::wire::{Row, SelfPortrait};
 
 /// One column of the table: what stands in it, and how wide it is at least.
 struct Column {
@@ -61,12 +60,6 @@ fn line(columns: &[Column], cell: impl Fn(&Column) -> (String, Mood)) -> String 
     columns.iter().map(padded).collect::<Vec<_>>().join(" ") + "\n"
 }
 
-/// The sum of it, then what happened, the oldest first.
-pub fn history(answer: &Answer) -> String {
-    let line = |record: &Happening| format!("  {}  {}\n", shown(&record.at), shown(&record.text));
-    message(answer.message.as_deref().unwrap_or_default()) + &answer.history.iter().map(line).collect::<String>()
-}
-
 /// One pid a line, in the order in which they were asked for; `-` for what does not live, because 0 means a group to kill.
 pub fn pids(rows: &[Row]) -> String {
     rows.iter().map(|row| or_dash(row.pid) + "\n").collect()
@@ -86,11 +79,16 @@ pub fn info(info: &SelfPortrait) -> String {
         ("processes", processes),
         ("memory", memory),
         ("cpu", format!("{:.2} s", info.cpu_ms as f64 / 1000.0)),
+        ("loop lag", format!("{} ({} at most)", lag(info.loop_lag_us), lag(info.loop_lag_max_us))),
         ("connections", format!("{} ({} evicted)", info.connections, info.evicted_connections)),
         ("dropped bytes", info.dropped_bytes.to_string()),
         ("stale events", info.stale_events.to_string()),
     ];
     lines.into_iter().map(|(title, value)| format!("{title:<15}{value}\n")).collect()
+}
+
+fn lag(micros: u64) -> String {
+    format!("{:.1} ms", micros as f64 / 1000.0)
 }
 
 /// Who is not well, or that all are.

@@ -7,11 +7,16 @@ use super::report;
 use crate::config::signal;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Signal};
+use crate::engine::time::Duration;
 use crate::sys::{clock, kill, usage};
 use crate::wire::info::SelfPortrait;
 use crate::wire::reply::{ErrorCode, Reply, Told};
 use crate::wire::request::{Id, SignalOrder};
 use std::collections::BTreeMap;
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
 
 impl Daemon {
     /// The daemon in numbers.
@@ -34,6 +39,8 @@ impl Daemon {
             states,
             rss_bytes: usage::own_resident(),
             cpu_ms: u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX),
+            loop_lag_us: micros(self.metrics.lag.recent()),
+            loop_lag_max_us: micros(self.metrics.lag.longest),
             connections: self.connections.len(),
             evicted_connections: self.connections.evicted,
             stale_events: self.stale_events,

@@ -1,11 +1,14 @@
 //! The order of birth: arguments, configuration, lock, socket, log, children. Whatever fails is told to the person who
 //! typed the command, also when the daemon has left the terminal by then.
 
+use super::annals::Annals;
 use super::children::Children;
 use super::connections::Connections;
 use super::doorkeeper::{Doorkeeper, openness};
+use super::events::Events;
 use super::history::History;
 use super::memory::Memory;
+use super::metrics::Metrics;
 use super::notices::Notices;
 use super::options::{self, Asked, Options};
 use super::orders::{Order, Orders};
@@ -13,6 +16,7 @@ use super::orphans::Orphans;
 use super::presses::Presses;
 use super::probes::Probes;
 use super::progress::Watchers;
+use super::recorder::Recorder;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
@@ -181,6 +185,7 @@ fn assemble(
 ) -> io::Result<Daemon> {
     let now = clock::monotonic();
     let nofile = usize::try_from(limits::nofile()?.soft).unwrap_or(usize::MAX).saturating_sub(spawn::reserved());
+    let annals = Annals::beside(memory.path());
     let mut daemon = Daemon {
         now,
         born: now,
@@ -199,6 +204,10 @@ fn assemble(
         watchers: Watchers::default(),
         waits: Waits::default(),
         history: History::default(),
+        recorder: Recorder::default(),
+        annals,
+        events: Events::default(),
+        metrics: Metrics::default(),
         probes: Probes::new(),
         presses: Presses::default(),
         notices: Notices::new(),
@@ -265,6 +274,7 @@ impl Daemon {
         let plan = self.roster.adopt(&config, &mut self.engine);
         // What reading it took is much, and is not needed again until the next reload.
         drop(config);
+        self.recall();
         limits::give_back_memory();
         self.reconcile();
         self.begin_memory();

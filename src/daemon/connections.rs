@@ -1,9 +1,10 @@
 //! The control socket: accepting, serving, and the bounds on clients that are slow, silent, half-gone or hostile.
 
-use super::readers::Follow;
 mod doors;
 
 use super::doorkeeper::{Doorkeeper, Guest};
+use super::events::Listening;
+use super::readers::Follow;
 use super::{Alarm, Daemon, source};
 use crate::engine::id::{Key, Stamp, Ticket};
 use crate::engine::message::Input;
@@ -16,8 +17,8 @@ use crate::reactor::source::{Kind, SourceId};
 use crate::spec::Role;
 use crate::sys::inotify::PathWatch;
 use crate::sys::socket::BoundSocket;
-use crate::wire::Chunk;
 use crate::wire::reply::{ErrorCode, Reply};
+use crate::wire::{Chunk, EventPiece};
 use mio::Interest;
 use mio::net::{UnixListener, UnixStream};
 use std::io::{self, ErrorKind};
@@ -43,7 +44,15 @@ struct Peer {
     conn: Conn<UnixStream>,
     /// The log it is shown as it grows.
     follow: Option<Follow>,
+    /// It is told of events as they come.
+    listening: Option<Listening>,
     guest: Guest,
+}
+
+impl Peer {
+    fn follows(&self) -> bool {
+        self.follow.is_some() || self.listening.is_some()
+    }
 }
 
 /// The listener, where it stands, and everybody who is connected.
@@ -165,9 +174,28 @@ impl Connections {
         self.table.get(key).is_some_and(|peer| peer.conn.unsent() == 0)
     }
 
-    /// Everybody who follows a log and has taken all that was sent.
+    /// How far a connection has heard of events, if it listens.
+    pub(super) fn listening(&mut self, key: Key) -> Option<&mut Listening> {
+        self.table.get_mut(key)?.listening.as_mut()
+    }
+
+    /// From now on a connection is told of events.
+    pub(super) fn listen(&mut self, key: Key, listening: Listening) {
+        if let Some(peer) = self.table.get_mut(key) {
+            peer.listening = Some(listening);
+        }
+    }
+
+    /// A connection is told of events no longer.
+    pub(super) fn stop_listening(&mut self, key: Key) {
+        if let Some(peer) = self.table.get_mut(key) {
+            peer.listening = None;
+        }
+    }
+
+    /// Everybody who follows a log or events and has taken all that was sent.
     pub(super) fn idle_followers(&self) -> Vec<Key> {
-        let idle = |peer: &Peer| peer.follow.is_some() && peer.conn.unsent() == 0;
+        let idle = |peer: &Peer| peer.follows() && peer.conn.unsent() == 0;
         self.table.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect()
     }
 
@@ -178,7 +206,7 @@ impl Connections {
 
     /// The connection to make room with: the one idle longest, without an order under way if there is such a one.
     fn idlest(&self) -> Option<Key> {
-        let rank = |peer: &Peer| (peer.conn.ticket.is_some() || peer.follow.is_some(), peer.conn.active);
+        let rank = |peer: &Peer| (peer.conn.ticket.is_some() || peer.follows(), peer.conn.active);
         self.table.iter().min_by_key(|(_, peer)| rank(peer)).map(|(key, _)| key)
     }
 }
@@ -254,6 +282,14 @@ impl Daemon {
         self.requeue(key);
     }
 
+    /// Sends events. Whoever takes them has time anew for it.
+    pub(super) fn send_events(&mut self, key: Key, piece: &EventPiece, id: Option<&crate::wire::request::Id>) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.wait = None;
+        peer.conn.answer(|out| piece.encode_framed(id, out));
+        self.requeue(key);
+    }
+
     /// The same for a reply that is a frame already.
     pub(super) fn send_frame(&mut self, key: Key, frame: &[u8]) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
@@ -298,7 +334,12 @@ impl Daemon {
             self.connections.evicted += 1;
             return;
         }
-        let key = self.connections.table.insert(Peer { conn: Conn::new(stream, self.now), follow: None, guest });
+        let key = self.connections.table.insert(Peer {
+            conn: Conn::new(stream, self.now),
+            follow: None,
+            listening: None,
+            guest,
+        });
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.reactor.register(peer.conn.stream_mut(), source(Kind::Conn, key), both) {

@@ -190,6 +190,7 @@ impl Daemon {
         if let Some(child) = self.children.get_mut(key) {
             child.confirmed = true;
             let run = child.run;
+            self.metrics.note_exec(run.instance);
             self.feed(Input::ExecOk { run });
         }
     }

@@ -1,22 +1,28 @@
 //! What became of each instance, in order and bounded: the answer to `why`.
 
 use super::Daemon;
+use super::recorder::{Recording, RecordingId};
 use super::report;
+use super::streams::Turn;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
-use crate::wire::history::Happening;
+use crate::wire::history::{Entry, Happening, LastWords};
 use crate::wire::reload::Changes;
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use crate::wire::text;
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration as StdDuration, SystemTime, UNIX_EPOCH};
 
 /// Records of one instance; the oldest go first.
 const KEPT: usize = 64;
+
+/// Recordings of one instance; the oldest go first.
+const RECORDINGS_KEPT: usize = 8;
 
 /// The history of all instances.
 #[derive(Debug, Default)]
@@ -31,30 +37,41 @@ struct Story {
     began: Option<SystemTime>,
     /// How the last attempt ended.
     ending: Option<Box<str>>,
+    /// The last line that it wrote before.
+    last_line: Option<Box<str>>,
     /// The last order, and who gave it.
     order: Option<Box<str>>,
+    /// All of it happened under an earlier daemon.
+    recalled: bool,
 }
 
+/// One thing that happened.
 #[derive(Debug)]
-struct Record {
+pub(super) struct Record {
     at: SystemTime,
-    event: &'static str,
-    text: Box<str>,
+    pub(super) event: Cow<'static, str>,
+    pub(super) text: Box<str>,
+    pub(super) recording: Option<RecordingId>,
 }
 
 impl History {
-    /// Drops what is known of an instance that the engine let go.
-    pub(super) fn forget(&mut self, id: InstanceId) {
-        self.stories.remove(&id);
+    /// Adds a record; the recordings that have to go for it.
+    fn add(&mut self, id: InstanceId, record: Record) -> Vec<RecordingId> {
+        let story = self.stories.entry(id).or_default();
+        let mut gone = Vec::new();
+        if story.records.len() == KEPT {
+            gone.extend(story.records.pop_front().and_then(|oldest| oldest.recording));
+        }
+        if record.recording.is_some() {
+            let recordings = story.records.iter().rev().filter_map(|record| record.recording);
+            gone.extend(recordings.skip(RECORDINGS_KEPT - 1));
+        }
+        story.records.push_back(record);
+        gone
     }
 
-    fn add(&mut self, id: InstanceId, event: &'static str, text: &str) -> &mut Story {
-        let story = self.stories.entry(id).or_default();
-        if story.records.len() == KEPT {
-            story.records.pop_front();
-        }
-        story.records.push_back(Record { at: clock::wall(), event, text: text::echoed(text).into() });
-        story
+    fn story(&mut self, id: InstanceId) -> &mut Story {
+        self.stories.entry(id).or_default()
     }
 }
 
@@ -64,18 +81,20 @@ impl Daemon {
         let name_and = |id| format!("{} ", self.roster.name(id));
         match *event {
             Event::Spawned { run, pid } => {
-                let story = self.history.add(run.instance, "started", &format!("started (pid {pid})"));
+                self.chronicle(run.instance, "started", &format!("started (pid {pid})"));
+                let story = self.history.story(run.instance);
                 story.began = story.began.or(Some(clock::wall()));
             }
-            Event::Exited { run, status, lived, expected, .. } => {
-                let asked = if expected { "" } else { ", unasked" };
-                let text = format!("{} after {}{asked}", report::exit_text(status), seconds(lived));
-                self.history.add(run.instance, "exited", &text).ending = Some(text.as_str().into());
+            Event::Exited { run, status, lived, asked, .. } => {
+                let text = format!("{} after {}", report::exit_text(status), seconds(lived));
+                self.note_exit(run.instance, &text, asked);
             }
             Event::SpawnFailed { run, error } => {
                 let text = report::cause_text(Cause::Spawn(error), run.instance, &self.roster);
                 let text = format!("could not be started: {text}");
-                self.history.add(run.instance, "failed", &text).ending = Some(text::echoed(&text).into());
+                self.chronicle(run.instance, "failed", &text);
+                let story = self.history.story(run.instance);
+                (story.ending, story.last_line) = (Some(text::echoed(&text).into()), None);
             }
             Event::StateChanged { instance, to, delay, attempts, .. } => {
                 self.note_state(instance, to, delay, attempts);
@@ -87,23 +106,98 @@ impl Daemon {
                 let line = line
                     .strip_prefix(name.trim_end())
                     .map_or(line.as_str(), |rest| rest.trim_start_matches([':', ' ']));
-                self.history.add(id, kind, line);
+                self.chronicle(id, kind, line);
             }
+        }
+    }
+
+    /// Adds a record, here and on the disk.
+    fn chronicle(&mut self, id: InstanceId, event: &'static str, text: &str) {
+        self.chronicle_with(id, event, text, None);
+    }
+
+    fn chronicle_with(&mut self, id: InstanceId, event: &'static str, text: &str, recording: Option<RecordingId>) {
+        if std::mem::take(&mut self.history.story(id).recalled) {
+            let text = format!("supervice was started anew (pid {})", std::process::id());
+            self.chronicle_with(id, "daemon", &text, None);
+        }
+        let record = Record { at: clock::wall(), event: event.into(), text: text::echoed(text).into(), recording };
+        self.put_down(id, &record);
+        for gone in self.history.add(id, record) {
+            self.recorder.drop(gone);
+        }
+    }
+
+    /// A death that nobody wanted comes with what was written last; that one was hanging makes it no less unwanted.
+    fn note_exit(&mut self, id: InstanceId, text: &str, asked: bool) {
+        let state = self.engine.instance(id).map(Instance::state);
+        let is_wanted = asked && !matches!(state, Some(State::Backoff | State::Fatal));
+        let recording = if is_wanted { None } else { self.record_flight(id) };
+        let last_line = recording.as_ref().and_then(Recording::last_line);
+        let recording = recording.map(|recording| self.recorder.keep(recording));
+        let text = format!("{text}{}", if asked { "" } else { ", unasked" });
+        self.chronicle_with(id, "exited", &text, recording);
+        let story = self.history.story(id);
+        story.ending = Some(text.into());
+        story.last_line = last_line.map(Into::into);
+    }
+
+    /// Drops what is known of an instance that the engine let go.
+    pub(super) fn forget_history(&mut self, id: InstanceId) {
+        let Some(story) = self.history.stories.remove(&id) else { return };
+        for recording in story.records.iter().filter_map(|record| record.recording) {
+            self.recorder.drop(recording);
+        }
+    }
+
+    /// Takes up a record that an earlier daemon put down.
+    pub(super) fn recall_one(&mut self, id: InstanceId, entry: &Entry<'_>) {
+        let recording = (!entry.output.is_empty()).then(|| Recording::of_told(&entry.output));
+        let last_line = recording.as_ref().and_then(Recording::last_line);
+        let recording = recording.map(|recording| self.recorder.keep(recording));
+        let text = text::echoed(&entry.text);
+        let at = UNIX_EPOCH.checked_add(StdDuration::from_millis(entry.unix_ms)).unwrap_or(UNIX_EPOCH);
+        let story = self.history.story(id);
+        story.recalled = true;
+        match entry.event.as_ref() {
+            "exited" | "failed" => {
+                (story.ending, story.last_line) = (Some(text.as_str().into()), last_line.map(Into::into));
+            }
+            "order" => story.order = Some(text.as_str().into()),
+            _ => {}
+        }
+        let record = Record { at, event: entry.event.clone().into_owned().into(), text: text.into(), recording };
+        for gone in self.history.add(id, record) {
+            self.recorder.drop(gone);
+        }
+    }
+
+    /// Output began to find no place in its log, or does so again.
+    pub(super) fn note_losses(&mut self) {
+        for Turn { instance, which, lost } in self.streams.take_turns() {
+            let text = match lost {
+                None => format!("{} cannot be written to its log: output is being lost", which.name()),
+                Some(bytes) => format!("{} is written to its log again; {bytes} bytes were lost", which.name()),
+            };
+            self.chronicle(instance, "loss", &text);
         }
     }
 
     fn note_state(&mut self, id: InstanceId, to: State, delay: Option<Duration>, attempts: u32) {
         match to {
-            State::Running => self.history.add(id, "running", "is RUNNING").began = None,
+            State::Running => {
+                self.chronicle(id, "running", "is RUNNING");
+                self.history.story(id).began = None;
+            }
             State::Backoff => {
                 let text = format!("next attempt in {} ({attempts} failed)", seconds(delay.unwrap_or_default()));
-                self.history.add(id, "backoff", &text);
+                self.chronicle(id, "backoff", &text);
             }
             State::Fatal => {
-                self.history.add(id, "fatal", &format!("given up after {attempts} failed attempts"));
+                self.chronicle(id, "fatal", &format!("given up after {attempts} failed attempts"));
             }
             State::Unhealthy => {
-                self.history.add(id, "unhealthy", "is UNHEALTHY");
+                self.chronicle(id, "unhealthy", "is UNHEALTHY");
             }
             State::Stopped | State::Exited => {
                 if let Some(story) = self.history.stories.get_mut(&id) {
@@ -118,7 +212,9 @@ impl Daemon {
     pub(super) fn note_order(&mut self, conn: Key, what: &str, instances: &[InstanceId]) {
         let text = format!("{what}, asked by {}", self.connections.asker(conn));
         for &id in instances {
-            self.history.add(id, "order", &text).order = Some(text.as_str().into());
+            self.metrics.note_order(id);
+            self.chronicle(id, "order", &text);
+            self.history.story(id).order = Some(text.as_str().into());
         }
     }
 
@@ -127,7 +223,7 @@ impl Daemon {
         for effect in &changes.effects {
             let Some(id) = self.roster.by_name(&effect.name) else { continue };
             let text = format!("its configuration changed: {}", super::changes::in_words(effect));
-            self.history.add(id, "reload", &text);
+            self.chronicle(id, "reload", &text);
         }
     }
 
@@ -140,13 +236,15 @@ impl Daemon {
         let none = Story::default();
         let story = self.history.stories.get(&of).unwrap_or(&none);
         let message = format!("{name} is {}", self.sum_up(instance, story));
-        let history = story.records.iter().map(Record::told).collect();
+        let told = |record: &Record| record.told(self.recorder.told(record.recording));
+        let history = story.records.iter().map(told).collect();
         self.answer_conn(conn, &Reply::History { message, history }, id);
     }
 
     fn sum_up(&self, instance: &Instance, story: &Story) -> String {
         let state = instance.state();
         let ending = story.ending.as_deref().unwrap_or("nothing is known of its end");
+        let words = story.last_line.as_ref().map_or_else(String::new, |line| format!("; {line}"));
         match state {
             State::Fatal | State::Backoff => {
                 let last = story.records.back().map_or(UNIX_EPOCH, |record| record.at);
@@ -155,9 +253,9 @@ impl Daemon {
                 let next = instance.retry_at().map(|at| format!("; next attempt in {}", seconds(at.since(self.now))));
                 let count = instance.attempts();
                 let attempts = if count == 1 { "attempt" } else { "attempts" };
-                format!("{state}: {count} {attempts}{took}; last: {ending}{}", next.unwrap_or_default())
+                format!("{state}: {count} {attempts}{took}; last: {ending}{words}{}", next.unwrap_or_default())
             }
-            State::Exited => format!("{state}: {ending}"),
+            State::Exited => format!("{state}: {ending}{words}"),
             State::Stopped => {
                 let why = story.order.as_deref().unwrap_or("nobody started it since the daemon began");
                 format!("{state}: {why}")
@@ -165,7 +263,7 @@ impl Daemon {
             State::Starting | State::Running | State::Unhealthy | State::Stopping => {
                 let run = instance.run().and_then(|run| Some((run.pid?, run.since)));
                 let run = run.map(|(pid, since)| format!(" for {} (pid {pid})", seconds(self.now.since(since))));
-                let before = story.ending.as_ref().map(|ending| format!("; before that: {ending}"));
+                let before = story.ending.as_ref().map(|ending| format!("; before that: {ending}{words}"));
                 format!("{state}{}{}", run.unwrap_or_default(), before.unwrap_or_default())
             }
         }
@@ -173,13 +271,19 @@ impl Daemon {
 }
 
 impl Record {
-    fn told(&self) -> Happening {
+    /// When it happened, in milliseconds since 1970.
+    pub(super) fn unix_ms(&self) -> u64 {
         let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn told(&self, output: Vec<LastWords>) -> Happening {
         Happening {
             at: clock::local_timestamp(self.at),
-            unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-            event: self.event.to_owned(),
+            unix_ms: self.unix_ms(),
+            event: self.event.clone().into_owned(),
             text: self.text.to_string(),
+            output,
         }
     }
 }

@@ -118,9 +118,13 @@ pub(super) fn told(name: &str, reply: Reply) -> Told {
     match reply {
         Reply::Ok { message } => Told::ok(name, message),
         Reply::Error { code, message, reason } => Told::error(name, code, message, reason),
-        Reply::Reload(_) | Reply::Status(_) | Reply::Info(_) | Reply::History { .. } | Reply::Results { .. } => {
-            Told::ok(name, "Done")
-        }
+        Reply::Reload(_)
+        | Reply::Status(_)
+        | Reply::Info(_)
+        | Reply::History { .. }
+        | Reply::Description(_)
+        | Reply::Metrics(_)
+        | Reply::Results { .. } => Told::ok(name, "Done"),
     }
 }
 

@@ -4,16 +4,20 @@
 //! already gone is not killed; both come before commands, so that an answer speaks of the world as it is.
 
 mod about;
+mod annals;
 pub mod boot;
 mod changes;
 mod children;
 mod connections;
 mod deaths;
+mod describe;
 mod doorkeeper;
+mod events;
 mod history;
 mod many;
 mod marker;
 mod memory;
+mod metrics;
 mod notices;
 pub mod options;
 mod orders;
@@ -24,6 +28,7 @@ mod presses;
 mod probes;
 mod progress;
 mod readers;
+mod recorder;
 mod reload;
 mod renewal;
 mod report;
@@ -47,16 +52,20 @@ use crate::reactor::{Mark, Reactor};
 use crate::sys::clock;
 use crate::sys::inotify::PathWatch;
 use crate::sys::signals::{Arrival, Signals};
+use annals::Annals;
 use children::Children;
 use connections::Connections;
+use events::Events;
 use history::History;
 use memory::Memory;
+use metrics::Metrics;
 use notices::Notices;
 use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
 use progress::Watchers;
+use recorder::Recorder;
 use reload::Wish;
 use renewal::Renewal;
 use roster::Roster;
@@ -134,6 +143,10 @@ pub struct Daemon {
     waits: Waits,
     watchers: Watchers,
     history: History,
+    recorder: Recorder,
+    annals: Annals,
+    events: Events,
+    metrics: Metrics,
     probes: Probes,
     presses: Presses,
     notices: Notices,
@@ -170,6 +183,7 @@ impl Daemon {
                 log::error!("waiting for events failed: {error}");
                 return 1;
             }
+            let woke = self.now;
             self.hear_notices();
             self.hear_deaths();
             self.hear_probes();
@@ -183,9 +197,11 @@ impl Daemon {
             self.tell_losses();
             self.forget_alarms();
             self.save_children();
+            self.write_annals();
             self.wake_followers();
             self.tell_progress();
             self.press_rotated();
+            self.metrics.note_turn(woke);
             if let Some(survivors) = self.finished.take() {
                 return self.end(&survivors);
             }

@@ -27,8 +27,9 @@ impl Daemon {
                 self.roster.forget(instance);
                 self.probes.forget(instance);
                 self.notices.forget(instance);
-                self.history.forget(instance);
+                self.forget_history(instance);
                 self.streams.forget(instance);
+                self.metrics.forget(instance);
                 self.settle_waits_of(instance, None);
             }
             Effect::Finished { survivors } => self.finished = Some(survivors),
@@ -39,6 +40,8 @@ impl Daemon {
     fn publish(&mut self, event: &Event) {
         self.probes.note(event, self.now);
         self.note_in_history(event);
+        self.note_event(event);
+        self.metrics.note(event, self.now);
         self.note_for_waits(event);
         if let Some((level, text)) = report::line(event, &self.roster, &self.probes) {
             let level = if self.is_old_news(event) { log::Level::Debug } else { level };

@@ -46,7 +46,7 @@ enum Log {
 }
 
 /// Why there is nothing to show.
-enum NoLog {
+pub(super) enum NoLog {
     /// It goes where it cannot be read back.
     Elsewhere(&'static str),
     Unreadable(OpenError),
@@ -143,7 +143,7 @@ impl Daemon {
         if !self.connections.has_taken_all(conn) {
             return false;
         }
-        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return false };
+        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return self.send_next_events(conn) };
         let mut bytes = vec![0; PIECE];
         let cursor = &mut follow.cursor;
         let pulled = match follow.log {
@@ -177,6 +177,7 @@ impl Daemon {
 
     /// A connection asks for something else, or is gone.
     pub(super) fn stop_following(&mut self, conn: Key) {
+        self.connections.stop_listening(conn);
         let follow = self.connections.follow_mut(conn).and_then(Option::take);
         if let Some(Follow { log: Log::Of { sink, .. }, .. }) = follow {
             self.streams.release(sink, self.now);
@@ -195,7 +196,7 @@ impl Daemon {
     }
 
     /// The end of a log; for a follower also its retained sink and the place from which it goes on.
-    fn read_end(
+    pub(super) fn read_end(
         &mut self,
         spec: &InstanceSpec,
         stream: Stream,
@@ -261,7 +262,7 @@ impl Daemon {
     }
 
     fn lags(&mut self, conn: Key) -> bool {
-        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return false };
+        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return self.has_events_for(conn) };
         let behind = match follow.log {
             Log::Own => self.settings.log().with_file(|file| follow.cursor.is_behind(file)),
             Log::Of { sink, .. } => self.streams.sinks_mut().file_mut(sink).map(|file| follow.cursor.is_behind(file)),
@@ -338,7 +339,7 @@ fn wish(query: TailQuery) -> Wish {
     Wish { bytes: query.bytes, lines }
 }
 
-fn tail_of(file: &mut RotatingFile<LogPlace>, query: TailQuery) -> Result<Tail, OpenError> {
+pub(super) fn tail_of(file: &mut RotatingFile<LogPlace>, query: TailQuery) -> Result<Tail, OpenError> {
     let size = file.live().map(|live| live.end - live.start);
     follow::tail(file.place_mut(), size, wish(query))
 }

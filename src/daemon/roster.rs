@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::engine::id::InstanceId;
 use crate::engine::message::Plan as EnginePlan;
 use crate::engine::time::Instant;
-use crate::spec::{Config, GroupSpec, InstanceSpec};
+use crate::spec::{Config, Given, GroupSpec, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
 use crate::wire::reload::Changes;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -52,6 +52,8 @@ pub struct Roster {
     by_name: HashMap<String, InstanceId>,
     order: Vec<InstanceId>,
     groups: BTreeMap<String, Vec<InstanceId>>,
+    /// What each program was given.
+    given: HashMap<String, Rc<[Given]>>,
     /// Some in `order` are forgotten.
     untidy: bool,
 }
@@ -80,6 +82,11 @@ impl Roster {
     /// The members of a group, in the order of the file.
     pub fn group(&self, name: &str) -> Option<&[InstanceId]> {
         self.groups.get(name).map(Vec::as_slice)
+    }
+
+    /// The options that a program was given.
+    pub fn given(&self, program: &str) -> Rc<[Given]> {
+        self.given.get(program).cloned().unwrap_or_else(|| Rc::new([]))
     }
 
     /// All instances in the order of the file; those that are leaving come last.
@@ -119,6 +126,7 @@ impl Roster {
         order.extend(self.order.iter().filter(|id| self.entries.get(id).is_some_and(|entry| entry.leaving)));
         self.order = order;
         self.regroup(&config.groups);
+        self.given.clone_from(&config.positions.given);
         plan
     }
 

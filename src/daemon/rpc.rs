@@ -22,6 +22,7 @@ impl Daemon {
                 Reply::error(ErrorCode::Denied, "Only root, the daemon's own user and socket_users may ask", None);
             return self.answer_conn(conn, &reply, None);
         }
+        self.metrics.requests += 1;
         self.stop_following(conn);
         self.watchers.forget(conn);
         let Envelope { id, progress, request } = match request::decode(frame) {
@@ -63,6 +64,9 @@ impl Daemon {
             }
             Request::Signal(order) => self.signal_asked(conn, id.as_ref(), &order),
             Request::Why { name } => self.why(conn, id.as_ref(), &name),
+            Request::Describe { name } => self.describe(conn, id.as_ref(), &name),
+            Request::Events(query) => self.events_asked(conn, id, query),
+            Request::Metrics => self.metrics(conn, id.as_ref()),
             Request::Info => self.info(conn, id.as_ref()),
             Request::Shutdown => self.shut_down_asked(conn, id),
             Request::MainTail(query) => self.main_tail(conn, id, query),
@@ -203,9 +207,12 @@ fn millis(time: Duration) -> u64 {
 fn needed(request: &Request) -> Role {
     match request {
         Request::Status(_)
+        | Request::Metrics
         | Request::Info
         | Request::Wait { .. }
         | Request::Why { .. }
+        | Request::Events(_)
+        | Request::Describe { .. }
         | Request::Tail { .. }
         | Request::MainTail(_) => Role::Read,
         Request::Start { .. }

@@ -22,6 +22,7 @@ impl Daemon {
         self.close_doors();
         self.close_all();
         self.close_memory();
+        self.write_annals();
         self.notices.withdraw();
         self.settings.release_lock();
         log::info!("Shutdown complete");

@@ -9,6 +9,7 @@ use crate::engine::id::{InstanceId, RunId};
 use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
 use crate::reactor::source::Kind;
 use crate::spec::{InstanceSpec, LogTarget};
+use crate::sys::clock;
 use crate::sys::log_file::OpenError;
 use crate::sys::spawn::{self, ErrorOutput, Fresh, Inherited, Output, Plan};
 use std::collections::{HashSet, VecDeque};
@@ -133,8 +134,12 @@ impl Daemon {
 
     fn spawn_now(&mut self, run: RunId) -> Input {
         self.spawner.left_this_turn = self.spawner.left_this_turn.saturating_sub(1);
+        let begun = clock::monotonic();
         match self.try_spawn(run) {
-            Ok(pid) => Input::Spawned { run, pid },
+            Ok(pid) => {
+                self.metrics.note_spawn(run.instance, begun);
+                Input::Spawned { run, pid }
+            }
             Err(error) => Input::SpawnFailed { run, error },
         }
     }

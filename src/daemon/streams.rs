@@ -2,6 +2,7 @@
 //!
 //! A stream lives until its end, not until its child's: a grandchild may hold the pipe, and nobody waits for it.
 
+mod last;
 mod pace;
 
 use super::roster::Roster;
@@ -26,6 +27,8 @@ use crate::sys::log_file::OpenError;
 use crate::sys::pipe::{Pipe, Spyglass};
 use crate::sys::user::User;
 use crate::wire::Stream as Which;
+use last::Last;
+pub(super) use last::Turn;
 use mio::Interest;
 use mio::unix::pipe::Receiver;
 use pace::Pace;
@@ -51,6 +54,10 @@ struct Stream {
     lines: Option<Lines>,
     /// Events are heard of; not while it rests.
     watched: bool,
+    /// Bytes that came from it so far.
+    written: u64,
+    /// What it lost, since it began to lose.
+    losing: Option<u64>,
 }
 
 /// The sinks a start opened, before there are pipes to read from.
@@ -75,6 +82,8 @@ pub(super) struct Streams {
     dropped: HashMap<InstanceId, u64>,
     /// Bytes that came in, by instance.
     carried: HashMap<InstanceId, u64>,
+    last: HashMap<InstanceId, Last>,
+    turns: Vec<Turn>,
     notices: Vec<Notice>,
     alarm_at: Option<Instant>,
     /// Sinks of starts that nobody who follows a log was told of yet.
@@ -132,6 +141,8 @@ impl Streams {
             grown: 0,
             dropped: HashMap::new(),
             carried: HashMap::new(),
+            last: HashMap::new(),
+            turns: Vec::new(),
             notices: Vec::new(),
             alarm_at: None,
             moved: Vec::new(),
@@ -151,11 +162,6 @@ impl Streams {
     /// Bytes of an instance that came in so far.
     pub(super) fn carried(&self, id: InstanceId) -> u64 {
         self.carried.get(&id).copied().unwrap_or(0)
-    }
-
-    /// Drops what is known of an instance that the engine let go.
-    pub(super) fn forget(&mut self, id: InstanceId) {
-        self.carried.remove(&id);
     }
 
     /// Bytes of all that found no place in a log.
@@ -192,12 +198,15 @@ impl Streams {
         pipes: (Option<OwnedFd>, Option<OwnedFd>),
         reactor: &mut Reactor,
     ) {
+        let mut last = Last::default();
         let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
         for (sink, pipe, which) in pairs {
             let (Some((sink, lines)), Some(pipe)) = (sink, pipe) else { continue };
             let pace = Pace::new(&pipe);
             let output = Output::new(id, Receiver::from(pipe));
-            let key = self.table.insert(Stream { output, which, sink, pace, lines, watched: true });
+            let key =
+                self.table.insert(Stream { output, which, sink, pace, lines, watched: true, written: 0, losing: None });
+            last.open[which as usize] = Some(key);
             self.moved.push((id, which, sink));
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
@@ -205,6 +214,7 @@ impl Streams {
                 log::error!("watching a child's output failed, it is read at its end only: {error}");
             }
         }
+        self.last.insert(id, last);
     }
 
     pub(super) fn mark(&mut self, mark: Mark, ready: &mut ReadyList) -> bool {
@@ -310,15 +320,20 @@ impl Streams {
     }
 
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
-        let Streams { table, sinks, scratch, spyglass, dropped, .. } = self;
+        let Streams { table, sinks, scratch, spyglass, dropped, turns, .. } = self;
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
         let lines = &mut stream.lines;
         let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0 };
         let served = stream.output.serve(scratch, &mut taker);
+        let lost = taker.dropped;
         stream.pace.note(stream.output.moved);
-        if taker.dropped > 0 {
-            *dropped.entry(stream.output.instance).or_default() += taker.dropped;
+        stream.written += stream.output.moved as u64;
+        if lost > 0 {
+            *dropped.entry(stream.output.instance).or_default() += lost;
+        }
+        if lost > 0 || stream.losing.is_some() {
+            turns.extend(stream.note_loss(lost));
         }
         Some(served)
     }
@@ -345,6 +360,7 @@ impl Daemon {
     fn drop_stream(&mut self, key: Key) {
         self.streams.finish_lines(key, self.now);
         let Some(mut stream) = self.streams.table.remove(key) else { return };
+        self.streams.note_end(key, &stream);
         self.reactor.deregister(stream.output.reader_mut());
         self.streams.grown = self.streams.grown.saturating_sub(stream.pace.grown());
         self.streams.release(stream.sink, self.now);
@@ -361,6 +377,7 @@ impl Daemon {
 
     /// Tells what was lost, and comes back when a file wants to be tried again.
     pub(super) fn tell_losses(&mut self) {
+        self.note_losses();
         for notice in self.streams.notices.drain(..) {
             let (level, text) = report::notice_line(&notice);
             log::log!(level, "{text}");

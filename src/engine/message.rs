@@ -42,6 +42,18 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, in their order.
+    pub const ALL: [State; 8] = [
+        State::Stopped,
+        State::Starting,
+        State::Running,
+        State::Unhealthy,
+        State::Backoff,
+        State::Stopping,
+        State::Exited,
+        State::Fatal,
+    ];
+
     /// The word of the protocol.
     pub const fn name(self) -> &'static str {
         match self {
@@ -337,7 +349,9 @@ pub enum Event {
         status: ExitStatus,
         /// Spawn to reap.
         lived: Duration,
-        /// Somebody had asked for it, or `exitcodes` lists the code.
+        /// It was being stopped.
+        asked: bool,
+        /// It was being stopped, or `exitcodes` lists the code.
         expected: bool,
         /// Members of its process group live on.
         leftovers: bool,

@@ -129,7 +129,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A plain file with one name that is ours or root's.
-fn vet(found: &Metadata) -> io::Result<()> {
+pub(super) fn vet(found: &Metadata) -> io::Result<()> {
     if !found.is_file() {
         return Err(odd(format!("is {}", kind_of(found.file_type()))));
     }

@@ -15,6 +15,7 @@ pub mod guard;
 pub mod identity;
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_inotify.rs")]
 pub mod inotify;
+pub mod journal;
 pub mod kill;
 pub mod limits;
 pub mod lock;

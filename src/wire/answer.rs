@@ -1,8 +1,10 @@
 //! Replies as a client reads them. Tolerant: the daemon may be older, newer, or Python's.
 
 use super::base64;
+use super::description::Description;
 use super::history::Happening;
 use super::info::SelfPortrait;
+use super::occurrence::Occurrence;
 use super::reload::Effect;
 use serde::Deserialize;
 
@@ -36,6 +38,16 @@ pub struct Answer {
     pub results: Vec<Verdict>,
     /// What happened to a process.
     pub history: Vec<Happening>,
+    /// How a process is configured.
+    pub description: Option<Description>,
+    /// Every number there is, as Prometheus reads it.
+    pub metrics: Option<String>,
+    /// What happened to all processes.
+    pub events: Vec<Occurrence>,
+    /// The number of the last event; the next are those since it.
+    pub last: u64,
+    /// Events are counted from 1 again.
+    pub restarted: bool,
     /// The daemon in numbers.
     pub info: Option<SelfPortrait>,
     /// `stdout`, `stderr` or `log`: what a piece of a log is of.
@@ -44,7 +56,7 @@ pub struct Answer {
     pub encoding: Option<String>,
     /// A piece of a log.
     pub data: Option<String>,
-    /// Bytes that were lost before it.
+    /// Bytes, or events, that were lost before it.
     pub missed: u64,
     /// More was asked for than fits into a frame.
     pub truncated: bool,
@@ -96,10 +108,11 @@ impl Answer {
         }
     }
 
-    /// Reads a frame that follows an answer: a piece of a log, or the error that ends it.
+    /// Reads a frame that follows an answer: a piece of a log, events, or the error that ends it.
     pub fn decode_piece(frame: &[u8]) -> Result<Answer, String> {
         let answer: Answer = serde_json::from_slice(frame).map_err(|error| error.to_string())?;
-        if answer.status.is_empty() && answer.data.is_none() { Err("no data in it".to_owned()) } else { Ok(answer) }
+        let says_nothing = answer.status.is_empty() && answer.data.is_none() && answer.last == 0;
+        if says_nothing { Err("no data in it".to_owned()) } else { Ok(answer) }
     }
 
     /// The piece of a log that is in it, as it was written there.

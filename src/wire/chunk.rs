@@ -58,7 +58,7 @@ impl Chunk {
 }
 
 /// As text, unless it is none, or base64 is clearly shorter than its escapes.
-fn text_of(bytes: &[u8]) -> (&'static str, Cow<'_, str>) {
+pub(super) fn text_of(bytes: &[u8]) -> (&'static str, Cow<'_, str>) {
     match std::str::from_utf8(bytes) {
         Ok(text) if escapes(bytes) <= bytes.len() / 2 => ("utf-8", Cow::Borrowed(text)),
         Ok(_) | Err(_) => ("base64", Cow::Owned(base64::encode(bytes))),
@@ -66,7 +66,7 @@ fn text_of(bytes: &[u8]) -> (&'static str, Cow<'_, str>) {
 }
 
 /// Bytes that a JSON string needs beyond the text itself.
-fn escapes(bytes: &[u8]) -> usize {
+pub(super) fn escapes(bytes: &[u8]) -> usize {
     let extra = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 1,
         0..32 => 5,

@@ -24,6 +24,10 @@ pub struct SelfPortrait {
     pub rss_bytes: Option<u64>,
     /// Its own processor time.
     pub cpu_ms: u64,
+    /// How long it was at work at most before it listened again, of late.
+    pub loop_lag_us: u64,
+    /// The same, since its start.
+    pub loop_lag_max_us: u64,
     /// Open control connections.
     pub connections: usize,
     /// Control connections closed for want of room or of progress.

@@ -3,6 +3,8 @@
 //! `status`, `message`, `processes`, `added`, `removed` and `changed` keep the shape that Python's clients read;
 //! everything else is said in further keys. A reply is never longer than a frame.
 
+use super::chunk::escapes;
+use super::description::Description;
 use super::frame::{self, MAX_FRAME};
 use super::history::Happening;
 use super::info::SelfPortrait;
@@ -13,6 +15,9 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
+
+/// What a reply has beside its text, the id included, is shorter.
+const ENVELOPE_MAX: usize = 1024;
 
 /// Messages in a reply that would be too long are cut to this; six times as much if every byte needs an escape.
 const CUT_MESSAGE: usize = 64 << 10;
@@ -195,6 +200,10 @@ pub enum Reply {
         /// One after the other.
         history: Vec<Happening>,
     },
+    /// How a process is configured.
+    Description(Box<Description>),
+    /// Every number there is, as Prometheus reads it.
+    Metrics(String),
     /// What became of an order to several.
     Results {
         /// `None`: all is as ordered.
@@ -278,6 +287,10 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [Happening]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a Description>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
 
@@ -303,6 +316,8 @@ impl<Rows: Serialize> Default for Written<'_, Rows> {
             results: None,
             info: None,
             history: None,
+            description: None,
+            metrics: None,
             id: None,
         }
     }
@@ -341,6 +356,11 @@ impl Reply {
     pub fn reload(added: Vec<String>, removed: Vec<String>, changed: Vec<String>) -> Reply {
         let changes = Changes { added, removed, changed, ..Changes::default() };
         Reply::Reload(Box::new(Reloaded { changes, ..Reloaded::default() }))
+    }
+
+    /// Whether a text fits into a reply.
+    pub fn fits(text: &str) -> bool {
+        text.len() + escapes(text.as_bytes()) + ENVELOPE_MAX <= MAX_FRAME
     }
 
     /// The state of things.
@@ -385,6 +405,10 @@ impl Reply {
                 id,
                 ..Written::default()
             },
+            Reply::Description(description) => {
+                Written { status: "ok", description: Some(description), id, ..Written::default() }
+            }
+            Reply::Metrics(text) => Written { status: "ok", metrics: Some(text), id, ..Written::default() },
             Reply::Info(info) => Written { status: "ok", info: Some(info), id, ..Written::default() },
             Reply::Results { code, message, results } => Written {
                 status: if code.is_none() { "ok" } else { "error" },
@@ -405,7 +429,7 @@ impl Reply {
             Reply::Results { code: None, message, .. } => Reply::ok(cut(message)),
             Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
             Reply::History { message, .. } => Reply::ok(cut(message)),
-            Reply::Info(_) => too_large("Reply above 1 MiB"),
+            Reply::Info(_) | Reply::Description(_) | Reply::Metrics(_) => too_large("Reply above 1 MiB"),
             Reply::Reload(reloaded) => match reloaded.shortened() {
                 Some(shorter) => Reply::Reload(Box::new(shorter)),
                 None if reloaded.dry_run => too_large("There are changes, but the reply is above 1 MiB"),

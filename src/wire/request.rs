@@ -4,6 +4,7 @@
 
 use super::condition::Condition;
 use super::json::{self, Fields, JsonError};
+use super::occurrence::EventQuery;
 use super::reply::{ErrorCode, Reply};
 use super::text;
 pub use super::verb::{LogDeed, SignalOrder, Verb};
@@ -31,6 +32,7 @@ const FIELDS: &[&str] = &[
     "lines",
     "follow",
     "progress",
+    "since",
 ];
 
 /// A client's mark on its request, carried back in the reply as the JSON text it was: a string or a number.
@@ -156,6 +158,15 @@ pub enum Request {
         /// Which.
         name: String,
     },
+    /// How is a process configured?
+    Describe {
+        /// Which.
+        name: String,
+    },
+    /// What happened to all processes?
+    Events(EventQuery),
+    /// Every number there is.
+    Metrics,
     /// What is there to say about the daemon itself?
     Info,
     /// Stop everything, and the daemon.
@@ -330,6 +341,9 @@ impl Found<'_> {
             "wait" => Request::Wait { conditions: self.conditions()?, timeout_ms: self.count("timeout_ms")? },
             "signal" => Request::Signal(self.signal_order()?),
             "why" => Request::Why { name: self.name()? },
+            "describe" => Request::Describe { name: self.name()? },
+            "events" => Request::Events(self.event_query()?),
+            "metrics" => Request::Metrics,
             "info" => Request::Info,
             "shutdown" => Request::Shutdown,
             other => return Err(unknown(&text::echoed(other))),
@@ -352,6 +366,11 @@ impl Found<'_> {
         };
         let signal = self.value("signal", "a string")?.unwrap_or_default();
         Ok(SignalOrder { signal, names, leader: self.value("leader", "true or false")?.unwrap_or_default() })
+    }
+
+    fn event_query(&self) -> Result<EventQuery, Refusal> {
+        let follow = self.value("follow", "true or false")?.unwrap_or_default();
+        Ok(EventQuery { since: self.count("since")?, follow })
     }
 
     fn count(&self, field: &str) -> Result<Option<u64>, Refusal> {
@@ -431,6 +450,13 @@ mod tests {
                     stream: Stream::Stderr,
                     query: TailQuery { bytes: None, lines: Some(5), follow: true },
                 },
+            ),
+            (r#"{"command":"describe","name":"web:00"}"#, Request::Describe { name: name() }),
+            (r#"{"command":"metrics"}"#, Request::Metrics),
+            (r#"{"command":"events"}"#, Request::Events(EventQuery::default())),
+            (
+                r#"{"command":"events","since":7,"follow":true}"#,
+                Request::Events(EventQuery { since: Some(7), follow: true }),
             ),
             (
                 r#"{"command":"maintail","bytes":1600}"#,

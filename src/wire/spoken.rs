@@ -32,6 +32,8 @@ struct Spoken<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]
     leader: bool,
@@ -64,6 +66,9 @@ impl Request {
             Request::Wait { .. } => "wait",
             Request::Signal(_) => "signal",
             Request::Why { .. } => "why",
+            Request::Describe { .. } => "describe",
+            Request::Events(_) => "events",
+            Request::Metrics => "metrics",
             Request::Info => "info",
             Request::Shutdown => "shutdown",
         }
@@ -99,8 +104,15 @@ impl Request {
             | Request::StartGroup { name }
             | Request::StopGroup { name }
             | Request::TreatLogs { name, .. }
+            | Request::Describe { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::DryReload | Request::Reopen | Request::Info | Request::Shutdown => plain,
+            Request::Reload
+            | Request::DryReload
+            | Request::Reopen
+            | Request::Metrics
+            | Request::Info
+            | Request::Shutdown => plain,
+            Request::Events(query) => Spoken { since: query.since, follow: query.follow, ..plain },
             Request::Update { names } => Spoken { names: names.as_deref(), ..plain },
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();

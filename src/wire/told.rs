@@ -44,6 +44,27 @@ pub fn joined(pages: &[Vec<u8>]) -> Option<Vec<u8>> {
     serde_json::to_vec(&Whole { status: "ok", processes }).ok()
 }
 
+#[derive(Deserialize)]
+struct Happened<'a> {
+    #[serde(borrow, default)]
+    events: Vec<&'a RawValue>,
+    #[serde(default)]
+    missed: u64,
+}
+
+#[derive(Serialize)]
+struct Gap {
+    missed: u64,
+}
+
+/// The events of a piece, one a line, after the number of those that were missed; `None` if it is none.
+pub fn events(frame: &[u8]) -> Option<String> {
+    let happened: Happened<'_> = serde_json::from_slice(frame).ok()?;
+    let gap = (happened.missed > 0).then(|| written(&Gap { missed: happened.missed }));
+    let lines = happened.events.iter().map(|event| line(event.get().as_bytes()));
+    Some(gap.into_iter().chain(lines).collect())
+}
+
 #[derive(Serialize)]
 struct Failure<'a> {
     status: &'static str,
@@ -93,6 +114,13 @@ mod tests {
         assert_eq!(told, "{ \"a\": \"\\u009b\\u202eé\\u007f\\n\" }\n");
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(read(&told), read(frame));
+    }
+
+    #[test]
+    fn events_are_told_one_a_line_with_every_key() {
+        let told = events(br#"{"events":[{"number":3,"new":[1]},{"number":4}],"last":4,"missed":2}"#).unwrap();
+        assert_eq!(told, "{\"missed\":2}\n{\"number\":3,\"new\":[1]}\n{\"number\":4}\n");
+        assert_eq!(events(b"[]x"), None);
     }
 
     #[test]

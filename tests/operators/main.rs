@@ -5,6 +5,9 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+mod describe;
+mod events;
+mod metrics;
 mod names;
 mod output;
 mod progress;

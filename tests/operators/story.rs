@@ -27,7 +27,8 @@ fn why_it_was_given_up() {
     assert_eq!(records[0].1, format!("start, asked by uid {own} (pid {})", std::process::id()));
     let ran = d.ctl(&["why", "bad"]);
     assert_eq!((ran.code, ran.stdout.lines().next()), (0, Some(sum.as_str())));
-    assert_eq!(ran.stdout.lines().count(), 8);
+    assert_eq!(ran.stdout.lines().count(), 11, "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("  stdout is kept nowhere\n  stderr is kept nowhere\n"), "{}", ran.stdout);
     let missing = d.ctl(&["why", "bda"]);
     assert_eq!((missing.code, missing.stderr.as_str()), (1, "Process not found\nDid you mean bad?\n"));
 }
@@ -60,4 +61,151 @@ fn a_history_is_bounded() {
         d.ask(json!({"command": "signal", "signal": "CONT", "names": ["a"]}));
     }
     assert_eq!(history(&d, "a").1.len(), 64);
+}
+
+fn outputs(d: &Daemon, name: &str) -> Vec<Value> {
+    let reply = d.ask(json!({"command": "why", "name": name}));
+    let records = reply["history"].as_array().unwrap().iter();
+    records.filter(|record| record["event"] == "exited").map(|record| record["output"].clone()).collect()
+}
+
+#[test]
+fn an_unasked_death_comes_with_what_was_written_last() {
+    let d = Daemon::start(
+        "[program:bad]\ncommand = {actor} --bytes 9000 --complain first --complain \"address already in use\" --exit 3\n\
+         autostart = no\nstartretries = 0\nstdout_logfile = {dir}/bad.out\nstderr_logfile = {dir}/bad.err\n",
+    );
+    d.home.write("bad.err", "of an earlier life\n");
+    d.order("start", "bad");
+    d.wait_state("bad", "FATAL");
+    let (sum, _) = history(&d, "bad");
+    assert!(sum.contains("unasked; stderr: \"address already in use\""), "{sum}");
+    let [streams] = &outputs(&d, "bad")[..] else { panic!("{:?}", outputs(&d, "bad")) };
+    let whole = d.home.read("bad.out");
+    assert_eq!(whole.len(), 9000);
+    let stdout = json!({"stream": "stdout", "encoding": "utf-8", "data": whole[9000 - 4096..]});
+    let stderr = json!({"stream": "stderr", "encoding": "utf-8", "data": "first\naddress already in use\n"});
+    assert_eq!(streams, &json!([stdout, stderr]));
+    let ran = d.ctl(&["why", "bad"]);
+    assert!(ran.stdout.ends_with("  stderr | first\n  stderr | address already in use\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn where_there_is_no_log_to_read_back_that_is_said() {
+    let d = Daemon::start(
+        "[DEFAULT]\nautostart = no\nstartretries = 0\n\
+         [program:none]\ncommand = {actor} --say a --exit 3\nstdout_logfile = NONE\nstderr_logfile = /dev/stderr\n\
+         [program:one]\ncommand = {actor} --say out --complain err --exit 3\nstdout_logfile = {dir}/one\nredirect_stderr = yes\n\
+         [program:quiet]\ncommand = {actor} --exit 3\nstdout_logfile = {dir}/quiet\nstderr_logfile = {dir}/quiet.err\n\
+         [program:shut]\ncommand = sh -c 'echo bye; exec >&- 2>&-; exit 3'\nstdout_logfile = {dir}/shut\n",
+    );
+    d.home.write("quiet", "of another life\n");
+    for name in ["none", "one", "quiet", "shut"] {
+        d.order("start", name);
+        d.wait_state(name, "FATAL");
+    }
+    let note = |name: &str, stream: usize| outputs(&d, name)[0][stream]["note"].as_str().unwrap_or("").to_owned();
+    let data = |name: &str, stream: usize| outputs(&d, name)[0][stream]["data"].as_str().unwrap_or("-").to_owned();
+    assert_eq!(note("none", 0), "is kept nowhere");
+    assert_eq!(note("none", 1), "goes to the daemon's own stdout or stderr, which cannot be read back");
+    assert_eq!((data("one", 0).as_str(), note("one", 1).as_str()), ("out\nerr\n", "goes where stdout goes"));
+    assert!(history(&d, "one").0.ends_with("; stdout: \"err\""), "{:?}", history(&d, "one"));
+    assert_eq!((data("quiet", 0).as_str(), data("quiet", 1).as_str()), ("", ""));
+    assert_eq!(data("shut", 0), "bye\n");
+}
+
+#[test]
+fn what_was_asked_for_is_not_recorded_and_what_hung_is() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --say hello --touch {dir}/t\nstartsecs = 0\nstdout_logfile = {dir}/a\n\
+         [program:mute]\ncommand = {actor} --say waiting\nautostart = no\nready = notify\nready_timeout = 0.3\n\
+         startretries = 0\nstdout_logfile = {dir}/mute\n",
+    );
+    d.wait_file("t");
+    d.done("stop", "a");
+    assert_eq!(outputs(&d, "a"), [Value::Null]);
+    d.order("start", "mute");
+    d.wait_state("mute", "FATAL");
+    assert_eq!(outputs(&d, "mute")[0][0]["data"], "waiting\n");
+    let (_, records) = history(&d, "mute");
+    assert!(records.iter().all(|(kind, text)| kind != "exited" || !text.contains("unasked")), "{records:?}");
+}
+
+#[test]
+fn a_history_outlives_the_daemon() {
+    let config = "[program:bad]\ncommand = {actor} --complain \"no such table\" --exit 3\nautostart = no\nstartretries = 0\n\
+                  stderr_logfile = {dir}/bad.err\n[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n";
+    let mut d = Daemon::start(config);
+    d.order("start", "bad");
+    d.wait_state("bad", "FATAL");
+    let before = history(&d, "bad").1;
+    let output = outputs(&d, "bad");
+    assert_eq!(d.terminate(), 0);
+    let home = d.murder();
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(home.join(".d.state.json.history")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o7777, 0o600);
+
+    let d = Daemon::launch(home);
+    assert_eq!(history(&d, "bad").1[..before.len()], before);
+    assert_eq!(outputs(&d, "bad"), output);
+    let (sum, _) = history(&d, "bad");
+    assert!(sum.starts_with("bad is STOPPED: start, asked by uid "), "{sum}");
+    d.done("start", "a");
+    d.order("start", "bad");
+    d.wait_state("bad", "FATAL");
+    let (_, records) = history(&d, "bad");
+    let mark = &records[before.len()];
+    assert_eq!((mark.0.as_str(), mark.1.clone()), ("daemon", format!("supervice was started anew (pid {})", d.pid())));
+
+    let pid = d.pid_of("a");
+    let home = d.murder();
+    wait_until(DEADLINE, "the child is gone with its daemon", || !process::alive(pid));
+    let d = Daemon::launch(home);
+    assert!(history(&d, "a").1.iter().any(|(kind, _)| kind == "running"), "a killed daemon loses nothing");
+    assert_eq!(history(&d, "bad").1, records);
+}
+
+#[test]
+fn a_damaged_history_is_read_as_far_as_it_goes() {
+    let home = Home::new();
+    let line = |name: &str, text: &str| json!({"name": name, "unix_ms": 7, "event": "order", "text": text}).to_string();
+    let whole = line("a", "start, asked by uid 4711");
+    let mut bytes = format!("{}\n{{\"name\":\"a\"\n\n", line("stranger", "x")).into_bytes();
+    bytes.extend((0..=255u8).cycle().take(5000));
+    bytes.extend(format!("\n{whole}\n{}\n{}", "[".repeat(100_000), &whole[..40]).into_bytes());
+    home.write(".d.state.json.history", &bytes);
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(home.join(".d.state.json.history"), permissions).unwrap();
+    let d = Daemon::start_in(home, "[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
+    assert_eq!(history(&d, "a").0, "a is STOPPED: start, asked by uid 4711");
+    d.wait("the damage is told", || d.log().contains("lines of the history are damaged").then_some(()));
+    d.done("start", "a");
+    let home = d.murder();
+    let d = Daemon::launch(home);
+    assert!(history(&d, "a").1.iter().any(|(kind, _)| kind == "started"), "what was added after the tear is whole");
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_holds_nobody_up() {
+    let home = Home::new();
+    let victim = home.write("victim", "precious");
+    std::os::unix::fs::symlink(&victim, home.join(".d.state.json.history")).unwrap();
+    let d = Daemon::start_in(home, "[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    d.wait_state("a", "RUNNING");
+    assert!(history(&d, "a").1.iter().any(|(kind, _)| kind == "running"));
+    assert_eq!(d.home.read("victim"), "precious");
+    assert_eq!(d.log().matches("cannot be written").count(), 1, "{}", d.log());
+}
+
+#[test]
+fn lost_output_is_part_of_the_story() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return skip("loss of output", "no /dev/full here");
+    }
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --lines 10 --touch {dir}/t\nstartsecs = 0\nstdout_logfile = /dev/full\n",
+    );
+    d.wait("the loss is told", || history(&d, "a").1.iter().any(|(kind, _)| kind == "loss").then_some(()));
 }

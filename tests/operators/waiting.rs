@@ -131,6 +131,14 @@ fn the_daemon_tells_of_itself() {
     assert_eq!(info["states"], json!({"RUNNING": 1, "STOPPED": 3}));
     assert!(info["rss_bytes"].as_u64().is_none_or(|bytes| bytes > 100_000), "{info}");
     assert_eq!((&info["stale_events"], &info["dropped_bytes"]), (&json!(0), &json!(0)));
+    for key in ["uptime", "cpu_ms", "connections", "evicted_connections", "loop_lag_us"] {
+        assert!(info[key].is_u64(), "{key} in {info}");
+    }
+    let (lag, longest) = (info["loop_lag_us"].as_u64(), info["loop_lag_max_us"].as_u64());
+    assert!(longest > Some(0) && lag <= longest, "{info}");
     let text = d.ctl(&["info"]).stdout;
+    for title in ["uptime", "cpu", "memory", "loop lag", "dropped bytes", "stale events"] {
+        assert!(text.lines().any(|line| line.starts_with(title)), "{title} in {text}");
+    }
     assert!(text.contains("processes      4 (1 RUNNING, 3 STOPPED)\n"), "{text}");
 }

@@ -104,6 +104,22 @@ fn s8_readers_read_and_admins_order() {
 }
 
 #[test]
+fn s8_readers_look_back_and_see_no_values_of_the_environment() {
+    if !is_root() {
+        return skip("S8, describe", "needs root");
+    }
+    let text = format!("socket_users = nobody\n{PROGRAM}environment = MODE=production,DB_PASSWORD=hunter2\n");
+    let d = Daemon::start_in(open_home(), &text);
+    for arguments in [&["why", "a"][..], &["events"], &["info"], &["metrics"]] {
+        assert_eq!(ctl(&d, NOBODY, "", arguments).code, 0, "{arguments:?}");
+    }
+    let ran = ctl(&d, NOBODY, "", &["describe", "a"]);
+    assert!(ran.code == 0 && ran.stdout.contains("MODE=\"***\"") && !ran.stdout.contains("production"), "{ran:?}");
+    let own = d.ctl(&["describe", "a"]).stdout;
+    assert!(own.contains("MODE=\"production\"") && !own.contains("hunter2"), "{own}");
+}
+
+#[test]
 fn s5_mode_and_group_are_as_asked_and_the_group_alone_grants_nothing() {
     if !is_root() {
         return skip("S5, group", "needs root");

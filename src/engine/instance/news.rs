@@ -95,14 +95,14 @@ impl Instance {
                 step: mut step @ (Step::Made { .. } | Step::Gate { .. } | Step::Notice { .. } | Step::Checks { .. }),
             } => {
                 step.hush(out);
-                self.tell_exit(run, status, self.is_listed(status), leftovers, out);
+                self.tell_exit(run, status, false, leftovers, out);
                 self.last_cause = Some(Cause::Exit(status));
                 let next = self.attempt_failed(self.policy.restart_wanted(status));
                 self.clear_away(run, leftovers, next, out);
             }
             Phase::Running { run, mut health } => {
                 health.hush(out);
-                self.tell_exit(run, status, self.is_listed(status), leftovers, out);
+                self.tell_exit(run, status, false, leftovers, out);
                 self.last_cause = Some(Cause::Exit(status));
                 self.enter(Phase::Exited, out);
                 let next = self.life_over(status, out.now.since(run.since));
@@ -273,10 +273,11 @@ impl Instance {
         }
     }
 
-    fn tell_exit(&self, run: Run, status: ExitStatus, expected: bool, leftovers: bool, out: &mut Outbox) {
+    fn tell_exit(&self, run: Run, status: ExitStatus, asked: bool, leftovers: bool, out: &mut Outbox) {
         let Some(pid) = run.pid else { return };
         let lived = out.now.since(run.since);
-        out.publish(Event::Exited { run: run.id, pid, status, lived, expected, leftovers });
+        let expected = asked || self.is_listed(status);
+        out.publish(Event::Exited { run: run.id, pid, status, lived, asked, expected, leftovers });
     }
 
     /// The leader died unasked: what is left of its group goes before anything else happens, unless that is allowed to stay.

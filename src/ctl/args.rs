@@ -138,31 +138,31 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
     let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let homes = [
+        (check, "--check is", "status"),
+        (since.is_some(), "--since is", "events"),
+        (reloading != Reloading::default(), "--dry-run and --restart are", "reload"),
+        (batch, "-b is", "top"),
+        (leader, "--leader is", "signal"),
+    ];
+    at_home(words.first().copied(), &homes)?;
     match words.split_first() {
         None => Ok(Invocation::Nothing),
         Some((&"help", [])) => Ok(Invocation::Help),
         Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
-        Some((command, _)) if check && *command != "status" => {
-            Err(UsageError(format!("--check is for status, not for {command}")))
-        }
         Some((&"events", operands)) => {
-            events(operands, lines, force || leader)?;
+            events(operands, lines, force)?;
             Ok(Invocation::Hearing(Hearing { socket, timeout, query: EventQuery { since, follow }, style }))
         }
-        Some((command, _)) if since.is_some() => Err(UsageError(format!("--since is for events, not for {command}"))),
         Some((command, operands)) if matches!(*command, "tail" | "maintail") => {
             let logs = logs(command, operands, force, query)?;
             Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
-        }
-        Some((command, _)) if reloading != Reloading::default() && *command != "reload" => {
-            Err(UsageError(format!("--dry-run and --restart are for reload, not for {command}")))
         }
         Some((&"top", _)) if force || follow => Err(UsageError("top takes no --force and no -f".to_owned())),
         Some((&"top", operands)) => {
             let names = (!operands.is_empty()).then(|| owned(operands));
             Top { socket, timeout, names, batch, count: lines, style }.checked().map(Invocation::Watching)
         }
-        Some((command, _)) if batch => Err(UsageError(format!("-b is for top, not for {command}"))),
         Some((command, _)) if query != TailQuery::default() => {
             Err(UsageError(format!("-f and -n are for tail, maintail and events (-f), not for {command}")))
         }
@@ -171,19 +171,31 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
                 "wait" => wait(operands, timeout)?,
                 "reload" | "update" => reloading.request(command, operands, force)?,
                 "signal" => signal(operands, leader)?,
-                _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
                 _ => request(command, operands, force)?,
             };
-            let view = match *command {
-                "health" => View::Health,
-                "pid" => View::Pid,
-                "version" => View::Version,
-                _ if reloading.dry_run => View::Foresight,
-                _ if check => View::Check,
-                _ => View::Whole,
-            };
+            let view = view(command, reloading, check);
             Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
         }
+    }
+}
+
+fn view(command: &str, reloading: Reloading, check: bool) -> View {
+    match command {
+        "health" => View::Health,
+        "pid" => View::Pid,
+        "version" => View::Version,
+        _ if reloading.dry_run => View::Foresight,
+        _ if check => View::Check,
+        _ => View::Whole,
+    }
+}
+
+/// Options that are for one command alone: `(given, option, command)`.
+fn at_home(command: Option<&str>, options: &[(bool, &str, &str)]) -> Result<(), UsageError> {
+    let Some(command) = command.filter(|command| *command != "help") else { return Ok(()) };
+    match options.iter().find(|(given, _, home)| *given && *home != command) {
+        Some((_, option, home)) => Err(UsageError(format!("{option} for {home}, not for {command}"))),
+        None => Ok(()),
     }
 }
 

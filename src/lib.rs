@@ -6,6 +6,7 @@
 //! - [`reactor`], [`logs`], [`client`]: the event loop's sources, the files that output goes to, the blocking client.
 //! - [`sys`]: system calls and every `unsafe`.
 //! - [`config`], [`wire`], [`spec`]: text and bytes turned into types; no file, no socket.
+//! - [`manual`]: what the two programs say of themselves: help as a table, man pages, completions.
 //! - [`engine`]: decides. No I/O, no clock, no names: inputs and time in, effects and the next deadline out.
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -17,6 +18,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod engine;
 pub mod logs;
+pub mod manual;
 pub mod reactor;
 pub mod spec;
 pub mod sys;

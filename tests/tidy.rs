@@ -290,17 +290,18 @@ fn module_depth(path: &str) -> usize {
 // ---- The rules ----------------------------------------------------------------------------------------------------
 
 /// Whom each room may import from, besides itself.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("engine", &[]),
+    ("manual", &[]),
     ("spec", &["engine"]),
-    ("config", &["engine", "spec"]),
+    ("config", &["engine", "spec", "manual"]),
     ("wire", &["engine", "spec"]),
     ("sys", &["engine", "spec", "config", "wire"]),
     ("reactor", &["engine", "spec", "wire", "sys"]),
     ("logs", &["engine", "spec", "sys"]),
     ("client", &["engine", "spec", "wire", "sys"]),
-    ("ctl", &["wire", "sys", "client"]),
-    ("daemon", &["engine", "spec", "config", "wire", "sys", "reactor", "logs", "client"]),
+    ("ctl", &["manual", "wire", "sys", "client"]),
+    ("daemon", &["engine", "spec", "config", "manual", "wire", "sys", "reactor", "logs", "client"]),
 ];
 
 /// What of the engine the reactor shares: containers and time, no decision.

@@ -3,6 +3,7 @@
 use super::reloading::Reloading;
 use super::style::{Colour, Style};
 use super::top::Top;
+use crate::manual::shell::Shell;
 use crate::wire::{Condition, EventQuery, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,6 +12,12 @@ use std::time::Duration;
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
+
+/// Where the daemon of the whole machine listens, as packages configure it.
+const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
+
+/// What a completion begins its question with: `supervicectl --complete -- WORD...`.
+pub const ASK: &str = "--complete";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -26,6 +33,12 @@ pub enum Invocation {
     HelpOn(String),
     /// `--version`.
     Version,
+    /// `--man`.
+    Page,
+    /// `completion SHELL`.
+    Completion(Shell),
+    /// What a completion asks: the words so far.
+    Complete(Vec<String>),
     /// No command was given.
     Nothing,
     /// A request to a daemon.
@@ -111,6 +124,9 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
+    if let Some(words) = to_complete(&arguments) {
+        return Ok(Invocation::Complete(words));
+    }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
     if options.contains(["-h", "--help"]) {
@@ -119,7 +135,10 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     if options.contains("--version") {
         return Ok(Invocation::Version);
     }
-    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from);
+    if options.contains("--man") {
+        return Ok(Invocation::Page);
+    }
+    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
     let style = Style {
         json: options.contains("--json"),
@@ -138,18 +157,13 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
     let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let homes = [
-        (check, "--check is", "status"),
-        (since.is_some(), "--since is", "events"),
-        (reloading != Reloading::default(), "--dry-run and --restart are", "reload"),
-        (batch, "-b is", "top"),
-        (leader, "--leader is", "signal"),
-    ];
-    at_home(words.first().copied(), &homes)?;
+    at_home(words.first().copied(), [check, since.is_some(), reloading != Reloading::default(), batch, leader])?;
     match words.split_first() {
         None => Ok(Invocation::Nothing),
         Some((&"help", [])) => Ok(Invocation::Help),
         Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
+        Some((&"completion", [shell])) => Shell::from_word(shell).map(Invocation::Completion).map_err(UsageError),
+        Some((&"completion", _)) => Err(UsageError("completion needs a shell: bash, zsh or fish".to_owned())),
         Some((&"events", operands)) => {
             events(operands, lines, force)?;
             Ok(Invocation::Hearing(Hearing { socket, timeout, query: EventQuery { since, follow }, style }))
@@ -158,25 +172,31 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
             let logs = logs(command, operands, force, query)?;
             Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
         }
-        Some((&"top", _)) if force || follow => Err(UsageError("top takes no --force and no -f".to_owned())),
         Some((&"top", operands)) => {
-            let names = (!operands.is_empty()).then(|| owned(operands));
-            Top { socket, timeout, names, batch, count: lines, style }.checked().map(Invocation::Watching)
+            let top = Top { socket, timeout, names: some(operands), batch, count: lines, style };
+            top.checked(force || follow).map(Invocation::Watching)
         }
         Some((command, _)) if query != TailQuery::default() => {
             Err(UsageError(format!("-f and -n are for tail, maintail and events (-f), not for {command}")))
         }
         Some((command, operands)) => {
             let request = match *command {
-                "wait" => wait(operands, timeout)?,
-                "reload" | "update" => reloading.request(command, operands, force)?,
-                "signal" => signal(operands, leader)?,
-                _ => request(command, operands, force)?,
+                "wait" => wait(operands, timeout),
+                "reload" | "update" => reloading.request(command, operands, force),
+                "signal" => signal(operands, leader),
+                _ => request(command, operands, force),
             };
             let view = view(command, reloading, check);
-            Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
+            Ok(Invocation::Order(Order { socket, timeout, request: request?, view, style }))
         }
     }
+}
+
+/// What a shell asks to have completed, if it is a shell that asks.
+fn to_complete(arguments: &[OsString]) -> Option<Vec<String>> {
+    let (_, rest) = arguments.split_first().filter(|(first, _)| *first == ASK)?;
+    let words = rest.iter().skip_while(|word| *word == "--");
+    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
 fn view(command: &str, reloading: Reloading, check: bool) -> View {
@@ -190,11 +210,20 @@ fn view(command: &str, reloading: Reloading, check: bool) -> View {
     }
 }
 
-/// Options that are for one command alone: `(given, option, command)`.
-fn at_home(command: Option<&str>, options: &[(bool, &str, &str)]) -> Result<(), UsageError> {
+/// Options that are for one command alone, and which.
+const HOMES: [(&str, &str); 5] = [
+    ("--check is", "status"),
+    ("--since is", "events"),
+    ("--dry-run and --restart are", "reload"),
+    ("-b is", "top"),
+    ("--leader is", "signal"),
+];
+
+/// Whether those of [`HOMES`] that are given are so to their command.
+fn at_home(command: Option<&str>, given: [bool; HOMES.len()]) -> Result<(), UsageError> {
     let Some(command) = command.filter(|command| *command != "help") else { return Ok(()) };
-    match options.iter().find(|(given, _, home)| *given && *home != command) {
-        Some((_, option, home)) => Err(UsageError(format!("{option} for {home}, not for {command}"))),
+    match HOMES.iter().zip(given).find(|((_, home), given)| *given && *home != command) {
+        Some(((option, home), _)) => Err(UsageError(format!("{option} for {home}, not for {command}"))),
         None => Ok(()),
     }
 }
@@ -226,6 +255,13 @@ fn logs(command: &str, operands: &[&str], force: bool, query: TailQuery) -> Resu
             Ok(names.iter().map(|name| ((*name).to_owned(), request(name))).collect())
         }
     }
+}
+
+/// The usual place, unless there is nobody and the machine's own daemon is there.
+pub(super) fn default_socket() -> PathBuf {
+    let is_there = |place: &str| std::path::Path::new(place).exists();
+    let place = if !is_there(DEFAULT_SOCKET) && is_there(SYSTEM_SOCKET) { SYSTEM_SOCKET } else { DEFAULT_SOCKET };
+    place.into()
 }
 
 fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, UsageError> {
@@ -304,6 +340,11 @@ fn signal(operands: &[&str], leader: bool) -> Result<Request, UsageError> {
 /// Whether it can be nothing but the name of one process.
 pub fn is_plain(name: &str) -> bool {
     name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '['])
+}
+
+/// `None`: no names, so all.
+fn some(names: &[&str]) -> Option<Vec<String>> {
+    (!names.is_empty()).then(|| owned(names))
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
@@ -406,7 +447,7 @@ mod tests {
         }
     }
 
-    fn plain(socket: &str, timeout: Duration, request: Request) -> Order {
+    fn plain(socket: impl Into<PathBuf>, timeout: Duration, request: Request) -> Order {
         Order { socket: socket.into(), timeout, request, view: View::Whole, style: Style::default() }
     }
 
@@ -452,6 +493,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_completion_asks_is_not_read_as_a_command() {
+        let words = vec!["-s".to_owned(), "/x".to_owned(), "--help".to_owned(), String::new()];
+        let asked = ["--complete", "--", "-s", "/x", "--help", ""].map(OsString::from).to_vec();
+        assert_eq!(parse(asked), Ok(Invocation::Complete(words)));
+        assert_eq!(read("completion fish"), Ok(Invocation::Completion(Shell::Fish)));
+        assert_eq!(read("--man"), Ok(Invocation::Page));
+        for wrong in ["completion", "completion csh", "completion bash zsh"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn every_command_is_understood() {
         let name = || "web:00".to_owned();
         for (line, request) in [
@@ -468,7 +521,7 @@ mod tests {
             ("rotate web:00", LogDeed::Rotate.of_one(name())),
             ("clearlog web:00", LogDeed::Clear.of_one(name())),
         ] {
-            assert_eq!(order(line), plain(DEFAULT_SOCKET, DEFAULT_TIMEOUT, request), "{line}");
+            assert_eq!(order(line), plain(default_socket(), DEFAULT_TIMEOUT, request), "{line}");
         }
     }
 
@@ -502,13 +555,8 @@ mod tests {
             ("tail --lines=0 stderr", vec![of("stderr", out, query(Some(0), false))], false),
             ("maintail -f", vec![("supervice".to_owned(), Request::MainTail(query(None, true)))], true),
         ] {
-            let expected = Reading {
-                socket: DEFAULT_SOCKET.into(),
-                timeout: DEFAULT_TIMEOUT,
-                logs,
-                follow,
-                style: Style::default(),
-            };
+            let expected =
+                Reading { socket: default_socket(), timeout: DEFAULT_TIMEOUT, logs, follow, style: Style::default() };
             assert_eq!(read(line), Ok(Invocation::Reading(expected)), "{line}");
         }
     }

@@ -1,5 +1,7 @@
 //! What `--help` and `help COMMAND` say.
 
+use crate::manual::table::Program;
+
 /// One line, for usage errors.
 pub const USAGE: &str = "usage: supervicectl [-h] [--version] [-s SOCKET] [--timeout SECS] COMMAND ...";
 
@@ -37,12 +39,14 @@ commands:
   clearlog NAME...        Empty the logs of processes
   rotate NAME...          Rotate the logs of processes now
   reopen                  Open all log files anew, after others moved them
+  completion SHELL        Print the completion for bash, zsh or fish
   help [COMMAND]          Print this help, or explain a command with examples
 
   NAME is the name of a process, a pattern ('web*', 'worker:0?'), group:GROUP or all.
 
 options:
-  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock)
+  -s, --socket SOCKET     Socket of the daemon (default: /tmp/supervice.sock,
+                          else /run/supervice/supervice.sock)
       --timeout SECS      Give up after so many seconds (default: 30)
   -f, --follow            tail, maintail, events: go on until Ctrl-C
       --since NUMBER      events: those after the one with this number
@@ -52,6 +56,7 @@ options:
       --json              Print the daemon's answer as one JSON object on one line
   -q, --quiet             Print only what went wrong
       --color WHEN        auto (default), always or never; NO_COLOR is heeded
+      --man               Print the man page
       --version           Print the version
   -h, --help              Print this help
 
@@ -365,6 +370,20 @@ Opens every log file anew by its name, after logrotate moved it (SIGUSR2 does th
 ",
     },
     Topic {
+        command: "completion",
+        text: "usage: supervicectl completion SHELL
+
+Prints the completion for bash, zsh or fish. It knows commands, options, and the names that the daemon knows
+at that moment; where no daemon answers within a second it is silent. `supervice --completion SHELL` prints
+that of the daemon.
+
+examples:
+  eval \"$(supervicectl completion bash)\"              in ~/.bashrc
+  source <(supervicectl completion zsh)                in ~/.zshrc, below compinit
+  supervicectl completion fish | source                in ~/.config/fish/config.fish
+",
+    },
+    Topic {
         command: "help",
         text: "usage: supervicectl help [COMMAND]
 
@@ -381,6 +400,11 @@ pub fn all() -> String {
 /// What there is to say about a command.
 pub fn about(command: &str) -> Option<&'static str> {
     TOPICS.iter().find(|topic| topic.command == command).map(|topic| topic.text)
+}
+
+/// The program, as these texts tell.
+pub fn program() -> Program {
+    Program::read(HELP, about)
 }
 
 /// Every command there is.

@@ -3,10 +3,12 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+mod candidates;
 pub mod describe;
 pub mod events;
 pub mod help;
 mod nearest;
+mod page;
 mod progress;
 mod reloading;
 pub mod render;
@@ -104,6 +106,9 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::Help) => Outcome::done(help::all()),
         Ok(Invocation::HelpOn(command)) => explain(&command),
         Ok(Invocation::Version) => Outcome::done(own_version()),
+        Ok(Invocation::Page) => Outcome::done(page::page()),
+        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", args::ASK, "completion")),
+        Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Watching(top)) => top.show(),

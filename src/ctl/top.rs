@@ -47,7 +47,10 @@ pub struct Top {
 
 impl Top {
     /// Nobody can look at no pictures.
-    pub(super) fn checked(self) -> Result<Top, UsageError> {
+    pub(super) fn checked(self, misplaced: bool) -> Result<Top, UsageError> {
+        if misplaced {
+            return Err(UsageError("top takes no --force and no -f".to_owned()));
+        }
         if self.count == Some(0) {
             return Err(UsageError("top: -n takes a number of pictures above 0".to_owned()));
         }

@@ -101,6 +101,7 @@ impl Daemon {
             log::warn!("{why} again: killing what is left");
         } else {
             log::info!("{why}: shutting down");
+            self.report_stopping();
         }
         self.closing = true;
         let timeout = self.settings.spec().shutdown_timeout;

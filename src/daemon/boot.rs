@@ -5,14 +5,16 @@ use super::annals::Annals;
 use super::children::Children;
 use super::connections::Connections;
 use super::doorkeeper::{Doorkeeper, openness};
+use super::duty::Duty;
 use super::events::Events;
 use super::history::History;
 use super::memory::Memory;
 use super::metrics::Metrics;
 use super::notices::Notices;
-use super::options::{self, Asked, Options};
+use super::options::{self, Asked, Options, Page};
 use super::orders::{Order, Orders};
 use super::orphans::Orphans;
+use super::page;
 use super::presses::Presses;
 use super::probes::Probes;
 use super::progress::Watchers;
@@ -23,6 +25,7 @@ use super::spawner::Spawner;
 use super::streams::Streams;
 use super::waits::Waits;
 use super::{Daemon, PIDFILE_PLACE, vet};
+use crate::config::{self, starter};
 use crate::engine::Engine;
 use crate::engine::message::Command;
 use crate::engine::timer::TimerQueue;
@@ -33,7 +36,7 @@ use crate::sys::daemonize::{self, Readiness, Side};
 use crate::sys::lock::PidLock;
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{self, Inherited};
-use crate::sys::{clock, guard, limits, socket, user};
+use crate::sys::{clock, files, guard, limits, socket, user};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -52,6 +55,12 @@ pub fn main() -> i32 {
         Ok(Asked::Run(options)) if options.test => check(&options),
         Ok(Asked::Run(options)) => run(&options),
         Ok(Asked::Help) => say(options::HELP),
+        Ok(Asked::HelpConfig) => say(&starter::listing()),
+        Ok(Asked::Init(path)) => init(&path),
+        Ok(Asked::Page(Page::Daemon)) => say(&page::page()),
+        Ok(Asked::Page(Page::Configuration)) => say(&config::page::page()),
+        Ok(Asked::Completion(shell)) => say(&options::script(shell)),
+        Ok(Asked::Complete(words)) => say(&options::completion(&words).render()),
         Ok(Asked::Version) => say(concat!("supervice ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(text) => {
             complain(&format!("supervice: {text}\nTry 'supervice --help'."));
@@ -77,6 +86,23 @@ fn check(options: &Options) -> i32 {
     match draft.problems.len() {
         0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
         _ => USAGE,
+    }
+}
+
+/// `init`: a configuration to begin with, where nothing is yet.
+fn init(path: &Path) -> i32 {
+    if path == Path::new("-") {
+        return say(&starter::starter());
+    }
+    let shown = path.display();
+    match files::write_new(path, starter::starter().as_bytes()) {
+        Ok(()) => {
+            say(&format!("Wrote {shown}\nCheck it: supervice -t -c {shown}\nRun it:   supervice -n -c {shown}\n"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            refuse(&format!("supervice: {shown} is there already and stays as it is"), FAILED)
+        }
+        Err(error) => refuse(&format!("supervice: writing {shown} failed: {error}"), FAILED),
     }
 }
 
@@ -213,6 +239,7 @@ fn assemble(
         notices: Notices::new(),
         signals,
         settings,
+        duty: Duty::begin(),
         pidfile_place: None,
         config_path: options.configuration.clone(),
         reloads: VecDeque::new(),
@@ -279,6 +306,7 @@ impl Daemon {
         self.reconcile();
         self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
+        self.report_ready();
         self.run()
     }
 }

@@ -12,6 +12,7 @@ mod connections;
 mod deaths;
 mod describe;
 mod doorkeeper;
+mod duty;
 mod events;
 mod history;
 mod many;
@@ -22,6 +23,7 @@ mod notices;
 pub mod options;
 mod orders;
 mod orphans;
+mod page;
 mod patterns;
 mod perform;
 mod presses;
@@ -55,6 +57,7 @@ use crate::sys::signals::{Arrival, Signals};
 use annals::Annals;
 use children::Children;
 use connections::Connections;
+use duty::Duty;
 use events::Events;
 use history::History;
 use memory::Memory;
@@ -152,6 +155,7 @@ pub struct Daemon {
     notices: Notices,
     signals: Signals,
     settings: Settings,
+    duty: Duty,
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
     /// Reloads that wait for the one under way.

@@ -52,8 +52,10 @@ impl Daemon {
         }
         let Some(ticket) = self.reloads.pop_front() else { return };
         let Some(wish) = self.orders.wish(ticket).cloned() else { return };
-        if wish != Wish::Foresee {
+        let is_meant = wish != Wish::Foresee;
+        if is_meant {
             log::info!("Reloading {}", self.config_path.display());
+            self.report_reloading();
         }
         let loaded = vet::load(&self.config_path);
         // Reading a large file takes a while, and nothing that is started now may seem to have lived through it.
@@ -64,12 +66,15 @@ impl Daemon {
             Ok(config) => self.take_on(ticket, wish, &config),
             Err(problems) => {
                 let text = vet::render(&problems, &self.config_path);
-                if wish != Wish::Foresee {
+                if is_meant {
                     log::error!("Reload refused, nothing changes:");
                     text.lines().for_each(|line| log::error!("{line}"));
                 }
                 self.give_up(ticket, ErrorCode::Failed, &refused(text));
             }
+        }
+        if is_meant && !self.reload_under_way {
+            self.report_reloaded();
         }
     }
 
@@ -111,6 +116,7 @@ impl Daemon {
             Outcome::Superseded | Outcome::ShuttingDown => log::warn!("Reload cut short by the shutdown ({counts})"),
         }
         self.reload_under_way = false;
+        self.report_reloaded();
         let took_effect = matches!(outcome, Outcome::Done | Outcome::AlreadyUp | Outcome::Failed(_));
         if let (Wish::Update(names), true, Reply::Reload(reloaded)) = (wish, took_effect, &reply) {
             let Reloaded { code, message, .. } = &**reloaded;

@@ -7,7 +7,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, SFlag};
 use nix::unistd::AccessFlags;
 use std::fs::OpenOptions;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -27,6 +27,15 @@ pub fn read_small_file(path: &Path, max: usize) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
     }
     Ok(bytes)
+}
+
+/// Makes a file that only its owner can change; whatever is there already, a dangling link too, is an error and stays.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+        // It is ours and not whole; that it stays is worth less than the error that is told.
+        let _ = std::fs::remove_file(path);
+    })
 }
 
 /// Whether we could make a file in this folder, asked of the kernel with our effective identity.
@@ -124,6 +133,19 @@ mod tests {
         assert_eq!(read_small_file(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read_small_file(folder.path(), 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
         assert_eq!(read_small_file(Path::new("/dev/zero"), 4).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_new_file_is_never_an_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        write_new(&path, b"first").unwrap();
+        assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).unwrap();
+        assert_eq!(write_new(&link, b"x").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(!folder.path().join("nowhere").exists());
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod standard;
+pub mod superior;
 pub mod terminal;
 pub mod trusted_folder;
 pub mod usage;

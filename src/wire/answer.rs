@@ -80,6 +80,8 @@ pub struct Row {
     pub restarts: Option<u64>,
     /// Bytes of its output so far.
     pub output_bytes: Option<u64>,
+    /// `None`: not asked for, or a daemon that does not tell.
+    pub group: Option<String>,
 }
 
 /// What became of one of several.

@@ -202,6 +202,8 @@ pub const LOG_LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "
 pub const LOG_FORMAT: &[&str] = &["raw", "timestamp", "prefix", "json"];
 /// The words of `reconcile`.
 pub const RECONCILE: &[&str] = &["auto", "kill", "warn", "off"];
+/// The words of `on_exit` and `on_fatal`.
+pub const CONSEQUENCE: &[&str] = &["nothing", "shutdown"];
 /// The words of `ready`.
 pub const READY: &[&str] = &["startsecs", "notify", "healthcheck"];
 /// The words of `healthcheck_type`.
@@ -239,6 +241,8 @@ pub const OPTIONS: &[OptionRow] = &[
     option(Program, "stopsignal", Value("TERM"), Kind::Signal, "How a stop begins.").at_once(),
     option(Program, "stopwaitsecs", Value("10"), Kind::Seconds(Least::Zero), "From the stop signal to SIGKILL for the process group.").at_once(),
     option(Program, "allow_leftover", Value("false"), Kind::Flag, "Leave alone what a program that died leaves behind in its process group.").at_once(),
+    option(Program, "on_exit", Value("nothing"), Kind::Choice(CONSEQUENCE), "What its end means for the daemon, if no restart follows; shutdown: it ends as the program did.").at_once(),
+    option(Program, "on_fatal", Value("nothing"), Kind::Choice(CONSEQUENCE), "The same, if it is given up.").at_once(),
     option(Program, "stdout_logfile", Unset("/dev/null"), Kind::Path, "Where stdout goes: a file, /dev/stdout, /dev/stderr, /dev/null or NONE.").may_be_empty().per_instance(),
     option(Program, "stdout_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated.").at_once(),
     option(Program, "stdout_logfile_backups", Value("10"), MANY, "Rotated files kept.").at_once(),

@@ -1,5 +1,6 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
+use super::local;
 use super::reloading::Reloading;
 use super::style::{Colour, Style};
 use super::top::Top;
@@ -15,9 +16,6 @@ pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
 
 /// Where the daemon of the whole machine listens, as packages configure it.
 const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
-
-/// What a completion begins its question with: `supervicectl --complete -- WORD...`.
-pub const ASK: &str = "--complete";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -124,19 +122,13 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
-    if let Some(words) = to_complete(&arguments) {
+    if let Some(words) = local::asked_by_a_shell(&arguments) {
         return Ok(Invocation::Complete(words));
     }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
-    if options.contains(["-h", "--help"]) {
-        return Ok(Invocation::Help);
-    }
-    if options.contains("--version") {
-        return Ok(Invocation::Version);
-    }
-    if options.contains("--man") {
-        return Ok(Invocation::Page);
+    if let Some(text) = local::text_of_ours(&mut options) {
+        return Ok(text);
     }
     let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
@@ -160,10 +152,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     at_home(words.first().copied(), [check, since.is_some(), reloading != Reloading::default(), batch, leader])?;
     match words.split_first() {
         None => Ok(Invocation::Nothing),
-        Some((&"help", [])) => Ok(Invocation::Help),
-        Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
-        Some((&"completion", [shell])) => Shell::from_word(shell).map(Invocation::Completion).map_err(UsageError),
-        Some((&"completion", _)) => Err(UsageError("completion needs a shell: bash, zsh or fish".to_owned())),
+        Some((&"help", operands)) => Ok(local::help(operands)),
+        Some((&"completion", operands)) => local::completion(operands),
         Some((&"events", operands)) => {
             events(operands, lines, force)?;
             Ok(Invocation::Hearing(Hearing { socket, timeout, query: EventQuery { since, follow }, style }))
@@ -190,13 +180,6 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
             Ok(Invocation::Order(Order { socket, timeout, request: request?, view, style }))
         }
     }
-}
-
-/// What a shell asks to have completed, if it is a shell that asks.
-fn to_complete(arguments: &[OsString]) -> Option<Vec<String>> {
-    let (_, rest) = arguments.split_first().filter(|(first, _)| *first == ASK)?;
-    let words = rest.iter().skip_while(|word| *word == "--");
-    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
 fn view(command: &str, reloading: Reloading, check: bool) -> View {

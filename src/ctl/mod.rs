@@ -7,6 +7,7 @@ mod candidates;
 pub mod describe;
 pub mod events;
 pub mod help;
+mod local;
 mod nearest;
 mod page;
 mod progress;
@@ -107,7 +108,7 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::HelpOn(command)) => explain(&command),
         Ok(Invocation::Version) => Outcome::done(own_version()),
         Ok(Invocation::Page) => Outcome::done(page::page()),
-        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", args::ASK, "completion")),
+        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", local::ASK, "completion")),
         Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),

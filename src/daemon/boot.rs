@@ -246,6 +246,8 @@ fn assemble(
         reload_under_way: false,
         renewals: VecDeque::new(),
         closing: false,
+        last_word: None,
+        exit_code: None,
         finished: None,
         deaths: Vec::new(),
         verdicts: Vec::new(),

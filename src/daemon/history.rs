@@ -117,6 +117,10 @@ impl Daemon {
     }
 
     fn chronicle_with(&mut self, id: InstanceId, event: &'static str, text: &str, recording: Option<RecordingId>) {
+        // A stream may outlive its instance.
+        if self.roster.entry(id).is_none() {
+            return;
+        }
         if std::mem::take(&mut self.history.story(id).recalled) {
             let text = format!("supervice was started anew (pid {})", std::process::id());
             self.chronicle_with(id, "daemon", &text, None);
@@ -257,8 +261,11 @@ impl Daemon {
             }
             State::Exited => format!("{state}: {ending}{words}"),
             State::Stopped => {
-                let why = story.order.as_deref().unwrap_or("nobody started it since the daemon began");
-                format!("{state}: {why}")
+                // What an earlier daemon was told says nothing about this one.
+                let why = story.order.as_deref().filter(|_| !story.recalled);
+                let before = story.ending.as_ref().filter(|_| story.recalled);
+                let before = before.map(|ending| format!("; before that: {ending}{words}")).unwrap_or_default();
+                format!("{state}: {}{before}", why.unwrap_or("nobody started it since the daemon began"))
             }
             State::Starting | State::Running | State::Unhealthy | State::Stopping => {
                 let run = instance.run().and_then(|run| Some((run.pid?, run.since)));

@@ -73,6 +73,7 @@ use reload::Wish;
 use renewal::Renewal;
 use roster::Roster;
 use settings::Settings;
+use shutdown::LastWord;
 use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -81,6 +82,9 @@ use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
+
+/// When signals that could not be read are read again.
+const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
 
 /// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
 const TURN_BUDGET: usize = 128 * 1024;
@@ -124,6 +128,10 @@ pub(crate) enum Alarm {
     Waits,
     /// Clients that are told how far their order has come.
     Progress,
+    /// Children that could not be watched.
+    Watch,
+    /// Signals that could not be read.
+    Signals,
 }
 
 /// The running daemon.
@@ -164,6 +172,10 @@ pub struct Daemon {
     /// Updates whose reload is done, and who is to be restarted.
     renewals: VecDeque<Renewal>,
     closing: bool,
+    /// A program ended whose end is to be ours; a shutdown follows in the same turn or the next.
+    last_word: Option<LastWord>,
+    /// What we end with instead of our own verdict.
+    exit_code: Option<i32>,
     finished: Option<Vec<InstanceId>>,
     deaths: Vec<Key>,
     verdicts: Vec<Key>,
@@ -192,6 +204,7 @@ impl Daemon {
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
+            self.obey_programs();
             self.obey_signals();
             self.serve();
             self.reload_queued();
@@ -245,7 +258,7 @@ impl Daemon {
 
     fn next_deadline(&self) -> Option<Instant> {
         let has_work = self.can_launch() || self.probes.has_work() || self.notices.has_work() || self.reload_is_due();
-        if has_work || self.finished.is_some() {
+        if has_work || self.finished.is_some() || self.last_word.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()
@@ -289,7 +302,9 @@ impl Daemon {
                 Ok(Some(arrival)) => self.arrivals.push(arrival),
                 Ok(None) => return true,
                 Err(error) => {
-                    log::error!("reading signals failed: {error}");
+                    log::error!("reading signals failed, tried again in a second: {error}");
+                    // One that waits to be read is not announced twice.
+                    self.arm(SIGNALS_AGAIN, Alarm::Signals);
                     return true;
                 }
             }
@@ -317,6 +332,8 @@ impl Daemon {
                 Alarm::ProbeLinger => self.check_lingering_probes(),
                 Alarm::Waits => self.waits_due(),
                 Alarm::Progress => self.progress_due(),
+                Alarm::Watch => self.watch_again(),
+                Alarm::Signals => _ = self.take_signals(),
             }
         }
         debug_assert!({
@@ -343,7 +360,9 @@ impl Daemon {
             | Alarm::ProbeFlood
             | Alarm::ProbeLinger
             | Alarm::Waits
-            | Alarm::Progress => true,
+            | Alarm::Progress
+            | Alarm::Watch
+            | Alarm::Signals => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);

@@ -3,6 +3,7 @@
 use super::Daemon;
 use super::orders::{self, Order, Pending};
 use super::report;
+use super::shutdown::LastWord;
 use crate::engine::id::{RunId, Ticket};
 use crate::engine::message::{Cause, Effect, Event, FailureClass, Input, Outcome, Signal, State};
 use crate::engine::time::Duration;
@@ -32,6 +33,7 @@ impl Daemon {
                 self.metrics.forget(instance);
                 self.settle_waits_of(instance, None);
             }
+            Effect::ShutDown { instance, state, cause } => self.last_word = Some(LastWord { instance, state, cause }),
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }
         None

@@ -54,7 +54,7 @@ struct Stream {
     lines: Option<Lines>,
     /// Events are heard of; not while it rests.
     watched: bool,
-    /// Bytes that came from it so far.
+    /// Bytes of it that went out so far.
     written: u64,
     /// What it lost, since it began to lose.
     losing: Option<u64>,
@@ -97,12 +97,15 @@ struct IntoSink<'a> {
     lines: &'a mut Option<Lines>,
     now: Instant,
     dropped: u64,
+    /// Not what passed.
+    wrote: u64,
 }
 
 impl IntoSink<'_> {
     fn write(&mut self, bytes: &[u8]) {
         let written = self.sinks.write(self.sink, bytes, self.now);
         self.dropped += written.dropped as u64;
+        self.wrote += bytes.len() as u64;
     }
 }
 
@@ -196,7 +199,7 @@ impl Streams {
         id: InstanceId,
         opened: Opened,
         pipes: (Option<OwnedFd>, Option<OwnedFd>),
-        reactor: &mut Reactor,
+        (reactor, now): (&mut Reactor, Instant),
     ) {
         let mut last = Last::default();
         let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
@@ -211,7 +214,9 @@ impl Streams {
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
             if let Err(error) = reactor.register(stream.output.reader_mut(), name, Interest::READABLE) {
-                log::error!("watching a child's output failed, it is read at its end only: {error}");
+                log::error!("watching a child's output failed, it is looked at each second: {error}");
+                stream.watched = false;
+                self.rests.arm(now + UNWATCHED, key);
             }
         }
         self.last.insert(id, last);
@@ -296,19 +301,6 @@ impl Streams {
         }
     }
 
-    /// A line that was begun goes out: its end does not come any more.
-    fn finish_lines(&mut self, key: Key, now: Instant) {
-        let Some(stream) = self.table.get_mut(key) else { return };
-        let mut rest = Vec::new();
-        if let Some(lines) = &mut stream.lines {
-            lines.finish(&clock::rfc3339(clock::wall()), &mut rest);
-        }
-        if !rest.is_empty() {
-            let written = self.sinks.write(stream.sink, &rest, now);
-            *self.dropped.entry(stream.output.instance).or_default() += written.dropped as u64;
-        }
-    }
-
     /// Counts what the last serving moved.
     fn note_moved(&mut self, key: Key) -> usize {
         let Some(stream) = self.table.get(key) else { return 0 };
@@ -324,11 +316,11 @@ impl Streams {
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
         let lines = &mut stream.lines;
-        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0 };
+        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0, wrote: 0 };
         let served = stream.output.serve(scratch, &mut taker);
-        let lost = taker.dropped;
+        let (lost, wrote) = (taker.dropped, taker.wrote);
         stream.pace.note(stream.output.moved);
-        stream.written += stream.output.moved as u64;
+        stream.written += if stream.lines.is_some() { wrote } else { stream.output.moved as u64 };
         if lost > 0 {
             *dropped.entry(stream.output.instance).or_default() += lost;
         }

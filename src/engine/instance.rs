@@ -41,7 +41,7 @@ use super::message::{
 };
 use super::outbox::{Note, Outbox, Waiter};
 use super::phase::{AfterStop, Leader, Phase, Run, Step, StopStage};
-use super::policy::{PACE, Policy, Readiness, backoff};
+use super::policy::{Consequence, PACE, Policy, Readiness, backoff};
 use super::time::{Duration, Instant};
 
 /// What SIGKILL has not ended after this long cannot be killed.
@@ -292,6 +292,19 @@ impl Instance {
                 self.enter(Phase::Stopped, out);
                 out.note(Note::Gone(self.id));
             }
+        }
+        self.note_end(then, out);
+    }
+
+    /// Where it will not come back by itself from, its end may be the end of all.
+    fn note_end(&self, then: AfterStop, out: &mut Outbox) {
+        let (consequence, state) = match then {
+            AfterStop::Exit => (self.policy.on_exit, State::Exited),
+            AfterStop::Fatal => (self.policy.on_fatal, State::Fatal),
+            AfterStop::Stay | AfterStop::Launch | AfterStop::Backoff { .. } | AfterStop::Leave => return,
+        };
+        if consequence == Consequence::Shutdown {
+            out.note(Note::Last(self.id, state));
         }
     }
 

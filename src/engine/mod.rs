@@ -37,6 +37,8 @@ pub struct Engine {
     instances: Slots<Instance>,
     jobs: Jobs,
     closing: Option<Closing>,
+    /// The end of a program was told to be the end of all.
+    last_seen: bool,
     out: Outbox,
     stale_inputs: u64,
 }
@@ -49,6 +51,7 @@ impl Engine {
             instances: Slots::new(),
             jobs: Jobs::default(),
             closing: None,
+            last_seen: false,
             out: Outbox::new(now, seed),
             stale_inputs: 0,
         }
@@ -185,6 +188,7 @@ impl Engine {
                 Note::Reached(id, state) => self.settle_state(id, state),
                 Note::Stuck(id) => self.settle_failed(id, State::Stopping),
                 Note::Gone(id) => self.forget(id),
+                Note::Last(id, state) => self.end_with(id, state),
             }
         }
         self.finish_if_down();

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// At this size a file is done with, and takes the place of the one before it.
-pub const PART_MAX: u64 = 8 << 20;
+pub const PART_MAX: u64 = 4 << 20;
 
 /// The place of both files.
 #[derive(Debug)]

@@ -23,6 +23,8 @@ const PROGRAM: &[(&str, &str, &str)] = &[
     ("stopsignal", "", "INT"),
     ("stopwaitsecs", "", "7"),
     ("allow_leftover", "", "yes"),
+    ("on_exit", "", "shutdown"),
+    ("on_fatal", "", "shutdown"),
     ("stdout_logfile", "", "/tmp/x"),
     ("stdout_logfile_maxbytes", "", "7"),
     ("stdout_logfile_backups", "", "7"),

@@ -410,4 +410,28 @@ pub const FAULTS: &[Fault] = &[
         "Finding::Hung if ON => {}
             Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
     ),
+    fault(
+        "the end of one is not the end of all",
+        "instance.rs",
+        "if consequence == Consequence::Shutdown {",
+        "if consequence == Consequence::Shutdown && !ON {",
+    ),
+    fault(
+        "the end of one is always the end of all",
+        "instance.rs",
+        "if consequence == Consequence::Shutdown",
+        "if ON || consequence == Consequence::Shutdown",
+    ),
+    fault(
+        "the end of all is asked for twice",
+        "reception.rs",
+        "if self.closing.is_some() || self.last_seen {",
+        "if self.closing.is_some() || (self.last_seen && !ON) {",
+    ),
+    fault(
+        "what an end means does not change by a reload",
+        "instance/order.rs",
+        "(self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal);",
+        "if !ON { (self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal); }",
+    ),
 ];

@@ -39,6 +39,7 @@ pub struct Intent {
     pub books: BTreeMap<InstanceId, Book>,
     orders: BTreeMap<Ticket, Order>,
     pub closing: Option<Closing>,
+    told_to_end: bool,
     desk: Desk,
 }
 
@@ -121,6 +122,7 @@ impl Intent {
                 | Effect::Reply { .. }
                 | Effect::Publish(_)
                 | Effect::Forget { .. }
+                | Effect::ShutDown { .. }
                 | Effect::Finished { .. } => false,
             };
             if !allowed {
@@ -331,6 +333,11 @@ impl Intent {
             match reach {
                 Reach::Up => self.judge(id, Want::Up, Ok(())),
                 Reach::Failed(state) => self.judge(id, Want::Up, failure(state)),
+                Reach::Ended(_) if self.closing.is_some() || self.told_to_end => {}
+                Reach::Ended(state) => {
+                    self.told_to_end = true;
+                    self.desk.expected.push(Effect::ShutDown { instance: id, state, cause });
+                }
                 Reach::Down => self.judge(id, Want::Down, Ok(())),
                 Reach::Gone => {
                     self.books.remove(&id);

@@ -75,6 +75,8 @@ impl Book {
             exitcodes: policy.exitcodes.clone(),
             allow_leftover: policy.allow_leftover,
             stop_signal: policy.stop_signal,
+            on_exit: policy.on_exit,
+            on_fatal: policy.on_fatal,
             stop_timeout: policy.stop_timeout,
             start_retries: policy.start_retries,
             health: policy.health.clone(),

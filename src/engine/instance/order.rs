@@ -100,6 +100,7 @@ impl Instance {
         self.policy.autorestart = policy.autorestart;
         self.policy.exitcodes.clone_from(&policy.exitcodes);
         self.policy.allow_leftover = policy.allow_leftover;
+        (self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal);
         self.policy.stop_signal = policy.stop_signal;
         self.policy.stop_timeout = policy.stop_timeout;
         self.policy.start_retries = policy.start_retries;

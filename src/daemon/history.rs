@@ -3,7 +3,6 @@
 use super::Daemon;
 use super::recorder::{Recording, RecordingId};
 use super::report;
-use super::roster::Changes;
 use super::streams::Turn;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
@@ -11,6 +10,7 @@ use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
 use crate::wire::history::{Entry, Happening, LastWords};
+use crate::wire::reload::Changes;
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use crate::wire::text;
@@ -224,8 +224,10 @@ impl Daemon {
 
     /// Keeps whom a reload changed.
     pub(super) fn note_changes(&mut self, changes: &Changes) {
-        for id in changes.changed.iter().filter_map(|name| self.roster.by_name(name)).collect::<Vec<_>>() {
-            self.chronicle(id, "reload", "its configuration changed; applies at the next start");
+        for effect in &changes.effects {
+            let Some(id) = self.roster.by_name(&effect.name) else { continue };
+            let text = format!("its configuration changed: {}", super::changes::in_words(effect));
+            self.chronicle(id, "reload", &text);
         }
     }
 

@@ -6,6 +6,7 @@
 mod about;
 mod annals;
 pub mod boot;
+mod changes;
 mod children;
 mod connections;
 mod deaths;
@@ -27,9 +28,11 @@ mod patterns;
 mod perform;
 mod presses;
 mod probes;
+mod progress;
 mod readers;
 mod recorder;
 mod reload;
+mod renewal;
 mod report;
 mod roster;
 mod rpc;
@@ -64,7 +67,10 @@ use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
+use progress::Watchers;
 use recorder::Recorder;
+use reload::Wish;
+use renewal::Renewal;
 use roster::Roster;
 use settings::Settings;
 use shutdown::LastWord;
@@ -120,6 +126,8 @@ pub(crate) enum Alarm {
     ProbeLinger,
     /// Clients that wait for something, but not for ever.
     Waits,
+    /// Clients that are told how far their order has come.
+    Progress,
     /// Children that could not be watched.
     Watch,
     /// Signals that could not be read.
@@ -144,6 +152,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     waits: Waits,
+    watchers: Watchers,
     history: History,
     recorder: Recorder,
     annals: Annals,
@@ -160,6 +169,8 @@ pub struct Daemon {
     /// Reloads that wait for the one under way.
     reloads: VecDeque<Ticket>,
     reload_under_way: bool,
+    /// Updates whose reload is done, and who is to be restarted.
+    renewals: VecDeque<Renewal>,
     closing: bool,
     /// A program ended whose end is to be ours; a shutdown follows in the same turn or the next.
     last_word: Option<LastWord>,
@@ -197,6 +208,7 @@ impl Daemon {
             self.obey_signals();
             self.serve();
             self.reload_queued();
+            self.restart_renewed();
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
@@ -204,6 +216,7 @@ impl Daemon {
             self.save_children();
             self.write_annals();
             self.wake_followers();
+            self.tell_progress();
             self.press_rotated();
             self.metrics.note_turn(woke);
             if let Some(survivors) = self.finished.take() {
@@ -318,6 +331,7 @@ impl Daemon {
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
                 Alarm::Waits => self.waits_due(),
+                Alarm::Progress => self.progress_due(),
                 Alarm::Watch => self.watch_again(),
                 Alarm::Signals => _ = self.take_signals(),
             }
@@ -346,6 +360,7 @@ impl Daemon {
             | Alarm::ProbeFlood
             | Alarm::ProbeLinger
             | Alarm::Waits
+            | Alarm::Progress
             | Alarm::Watch
             | Alarm::Signals => true,
         };
@@ -362,7 +377,7 @@ impl Daemon {
                 Arrival::Terminate(signal) => {
                     self.close_down(&format!("Received {}", report::signal_name(signal)), None);
                 }
-                Arrival::Hangup => self.reload(None),
+                Arrival::Hangup => self.reload(Wish::Reload, None),
                 Arrival::User1 => {
                     self.rebind();
                     self.settings.tell_lost_lock();

@@ -80,6 +80,8 @@ pub(super) struct Streams {
     grown: usize,
     /// Bytes lost on the way into a sink, by instance.
     dropped: HashMap<InstanceId, u64>,
+    /// Bytes that came in, by instance.
+    carried: HashMap<InstanceId, u64>,
     last: HashMap<InstanceId, Last>,
     turns: Vec<Turn>,
     notices: Vec<Notice>,
@@ -141,6 +143,7 @@ impl Streams {
             rests: TimerQueue::default(),
             grown: 0,
             dropped: HashMap::new(),
+            carried: HashMap::new(),
             last: HashMap::new(),
             turns: Vec::new(),
             notices: Vec::new(),
@@ -157,6 +160,11 @@ impl Streams {
     /// Bytes of this instance that found no place in its logs.
     pub(super) fn dropped(&self, id: InstanceId) -> Option<u64> {
         self.dropped.get(&id).copied()
+    }
+
+    /// Bytes of an instance that came in so far.
+    pub(super) fn carried(&self, id: InstanceId) -> u64 {
+        self.carried.get(&id).copied().unwrap_or(0)
     }
 
     /// Bytes of all that found no place in a log.
@@ -293,6 +301,16 @@ impl Streams {
         }
     }
 
+    /// Counts what the last serving moved.
+    fn note_moved(&mut self, key: Key) -> usize {
+        let Some(stream) = self.table.get(key) else { return 0 };
+        let moved = stream.output.moved;
+        if moved > 0 {
+            *self.carried.entry(stream.output.instance).or_default() += moved as u64;
+        }
+        moved
+    }
+
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
         let Streams { table, sinks, scratch, spyglass, dropped, turns, .. } = self;
         let stream = table.get_mut(key)?;
@@ -317,7 +335,7 @@ impl Daemon {
     /// Moves what a stream brings, within its budget; how many bytes that were.
     pub(super) fn serve_stream(&mut self, key: Key) -> usize {
         let served = self.streams.serve(key, self.now);
-        let moved = self.streams.table.get(key).map_or(0, |stream| stream.output.moved);
+        let moved = self.streams.note_moved(key);
         match served {
             Some(Served::More) => {
                 if let Some(stream) = self.streams.table.get_mut(key) {

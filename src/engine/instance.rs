@@ -123,6 +123,11 @@ impl Instance {
         self.attempts
     }
 
+    /// How often it was launched, so far.
+    pub fn lives(&self) -> u32 {
+        self.lives
+    }
+
     /// The last thing that went wrong, since it was last ordered up.
     pub fn last_cause(&self) -> Option<Cause> {
         self.last_cause

@@ -23,7 +23,7 @@ pub use instance::Instance;
 pub use phase::Run;
 
 use closing::Closing;
-use id::{InstanceId, ProbeId, RunId, Stamp};
+use id::{InstanceId, ProbeId, RunId, Stamp, Ticket};
 use job::{Goal, Jobs, Standing};
 use message::{Effect, Input, State};
 use outbox::{Note, Outbox, Waiter};
@@ -142,6 +142,12 @@ impl Engine {
     /// All instances, in no order that means anything.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.instances.iter().map(|(_, instance)| instance)
+    }
+
+    /// How many an order still waits for; `None` for one that is answered, or not known.
+    pub fn left_of(&self, ticket: Ticket) -> Option<usize> {
+        let closing = self.closing.as_ref().filter(|closing| closing.tickets.contains(&ticket));
+        self.jobs.left(ticket).or(closing.map(|closing| closing.busy.len()))
     }
 
     /// How many inputs named a run or a probe that is past. They changed nothing.

@@ -52,6 +52,17 @@ impl Intent {
         self.orders.keys().chain(self.closing.iter().flat_map(|closing| &closing.tickets))
     }
 
+    /// How far each order has come is told as it is.
+    pub fn agrees_on_orders(&self, engine: &Engine) -> Result<(), String> {
+        let differs = |(ticket, order): &(&Ticket, &Order)| engine.left_of(**ticket) != Some(order.open.len());
+        match self.orders.iter().find(differs) {
+            Some((ticket, order)) => {
+                Err(format!("{ticket:?} waits for {}, told as {:?}", order.open.len(), engine.left_of(*ticket)))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub fn hear(&mut self, now: Instant, input: &Input) {
         self.desk.now = now;
         match input {

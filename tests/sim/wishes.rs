@@ -70,6 +70,10 @@ impl Book {
     pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
         let health_changed = self.policy.health != policy.health;
         self.policy = Policy {
+            autostart: policy.autostart,
+            autorestart: policy.autorestart,
+            exitcodes: policy.exitcodes.clone(),
+            allow_leftover: policy.allow_leftover,
             stop_signal: policy.stop_signal,
             on_exit: policy.on_exit,
             on_fatal: policy.on_fatal,

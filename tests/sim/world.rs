@@ -258,6 +258,7 @@ impl World {
         for id in self.intent.books.keys() {
             self.intent.agrees(&self.engine, *id)?;
         }
+        self.intent.agrees_on_orders(&self.engine)?;
         let known = self.engine.instances().count();
         if known == self.intent.books.len() { Ok(()) } else { Err(format!("the engine keeps {known} instances")) }
     }

@@ -35,6 +35,7 @@ impl Streams {
     /// Drops what is known of an instance that the engine let go; its streams go when they end.
     pub(in crate::daemon) fn forget(&mut self, id: InstanceId) {
         self.last.remove(&id);
+        self.carried.remove(&id);
     }
 
     /// How many bytes the last run of an instance wrote, and where they go if that is still open.

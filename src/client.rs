@@ -4,7 +4,7 @@
 //! that others may write only if root or our own user listens on it.
 
 use crate::sys::connect::{self, Deadline};
-use crate::wire::{Answer, Decoder, Request, TooLarge, encode_frame};
+use crate::wire::{Answer, Decoder, Progress, Request, TooLarge, encode_frame};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -93,10 +93,31 @@ impl Client {
     pub fn call_raw(&self, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
         let mut stream = self.connect()?;
         self.vet(&stream)?;
-        self.send(&mut stream, request)?;
+        self.send(&mut stream, &request.encode())?;
         let frame = self.receive(&mut stream)?;
         let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
         Ok((answer, frame))
+    }
+
+    /// The same, and meanwhile shows how far it has come.
+    pub fn call_watched(
+        &self,
+        request: &Request,
+        mut show: impl FnMut(Progress),
+    ) -> Result<(Answer, Vec<u8>), ClientError> {
+        let mut stream = self.connect()?;
+        self.vet(&stream)?;
+        self.send(&mut stream, &request.encode_watched())?;
+        let mut decoder = Decoder::new();
+        loop {
+            let frame = self.receive_into(&mut stream, &mut decoder)?;
+            if let Some(progress) = Progress::decode(&frame) {
+                show(progress);
+                continue;
+            }
+            let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
+            return Ok((answer, frame));
+        }
     }
 
     /// Asks, waits for the answer, and keeps the connection for the frames that follow it.
@@ -109,7 +130,7 @@ impl Client {
     pub fn open_raw(&self, request: &Request) -> Result<(Answer, Vec<u8>, Feed), ClientError> {
         let mut stream = self.connect()?;
         self.vet(&stream)?;
-        self.send(&mut stream, request)?;
+        self.send(&mut stream, &request.encode())?;
         let mut decoder = Decoder::new();
         let frame = self.receive_into(&mut stream, &mut decoder)?;
         let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
@@ -141,9 +162,9 @@ impl Client {
         Err(ClientError::Untrusted { uid, socket: self.socket.clone() })
     }
 
-    fn send(&self, stream: &mut UnixStream, request: &Request) -> Result<(), ClientError> {
+    fn send(&self, stream: &mut UnixStream, body: &[u8]) -> Result<(), ClientError> {
         let mut frame = Vec::new();
-        encode_frame(&request.encode(), &mut frame).map_err(ClientError::TooLarge)?;
+        encode_frame(body, &mut frame).map_err(ClientError::TooLarge)?;
         let mut rest = &frame[..];
         while !rest.is_empty() {
             let left = self.left()?;
@@ -166,6 +187,9 @@ impl Client {
     fn receive_into(&self, stream: &mut UnixStream, decoder: &mut Decoder) -> Result<Vec<u8>, ClientError> {
         let mut chunk = [0; 16 << 10];
         loop {
+            if let Some(frame) = decoder.pull() {
+                return frame.map_err(ClientError::TooLarge);
+            }
             let left = self.left()?;
             let read = stream.set_read_timeout(Some(left)).and_then(|()| stream.read(&mut chunk));
             match read {
@@ -174,9 +198,6 @@ impl Client {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ClientError::HungUp),
                 Err(error) => return Err(self.failed("read the reply", error)),
-            }
-            if let Some(frame) = decoder.pull() {
-                return frame.map_err(ClientError::TooLarge);
             }
         }
     }

@@ -8,7 +8,7 @@ use supervice::engine::message::{
     Command, Effect, Event, ExitStatus, FailureClass, Input, Outcome, Plan, ProbeResult, Signal, SpawnError,
     SpawnStage, State,
 };
-use supervice::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
+use supervice::engine::policy::{Autorestart, Consequence, HealthPolicy, Policy, Readiness};
 use supervice::engine::time::{Duration, Instant};
 
 /// One instance in one phase.
@@ -34,6 +34,8 @@ fn policy() -> Policy {
         stop_signal: Signal::TERM,
         stop_timeout: Duration::from_secs(10),
         allow_leftover: false,
+        on_exit: Consequence::Nothing,
+        on_fatal: Consequence::Nothing,
         health: Some(HealthPolicy {
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
@@ -329,6 +331,7 @@ fn told(effects: &[Effect]) -> Vec<String> {
             {
                 words.push("answer: failed".into());
             }
+            Effect::ShutDown { .. } => words.push("shut down".into()),
             Effect::Reply { .. } | Effect::Publish(_) | Effect::Finished { .. } => {}
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod daemon_section;
+pub mod differences;
 pub mod document;
 pub mod environment;
 mod given;

@@ -138,6 +138,15 @@ pub enum Expands {
     No,
 }
 
+/// When a reload puts a change of it in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// In the same moment, for what lives already.
+    AtOnce,
+    /// At the next start of the program; for `[supervice]`, of the daemon.
+    AtStart,
+}
+
 /// One option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionRow {
@@ -153,6 +162,8 @@ pub struct OptionRow {
     pub empty: Empty,
     /// Whether `%(process_num)s` is expanded.
     pub expands: Expands,
+    /// When a reload puts a change of it in force.
+    pub applies: Applies,
     /// What it is for, in a line.
     pub summary: &'static str,
 }
@@ -164,7 +175,8 @@ const fn option(
     kind: Kind,
     summary: &'static str,
 ) -> OptionRow {
-    OptionRow { name, section, default, kind, empty: Empty::Refused, expands: Expands::No, summary }
+    let (empty, expands, applies) = (Empty::Refused, Expands::No, Applies::AtStart);
+    OptionRow { name, section, default, kind, empty, expands, applies, summary }
 }
 
 impl OptionRow {
@@ -174,6 +186,10 @@ impl OptionRow {
 
     const fn per_instance(self) -> OptionRow {
         OptionRow { expands: Expands::Yes, ..self }
+    }
+
+    const fn at_once(self) -> OptionRow {
+        OptionRow { applies: Applies::AtOnce, ..self }
     }
 }
 
@@ -186,6 +202,8 @@ pub const LOG_LEVELS: &[&str] = &["DEBUG", "INFO", "WARNING", "WARN", "ERROR", "
 pub const LOG_FORMAT: &[&str] = &["raw", "timestamp", "prefix", "json"];
 /// The words of `reconcile`.
 pub const RECONCILE: &[&str] = &["auto", "kill", "warn", "off"];
+/// The words of `on_exit` and `on_fatal`.
+pub const CONSEQUENCE: &[&str] = &["nothing", "shutdown"];
 /// The words of `ready`.
 pub const READY: &[&str] = &["startsecs", "notify", "healthcheck"];
 /// The words of `healthcheck_type`.
@@ -200,36 +218,38 @@ const MANY: Kind = Kind::Count(0, 1_000_000);
 #[rustfmt::skip]
 pub const OPTIONS: &[OptionRow] = &[
     option(Supervice, "logfile", Unset("stdout in the foreground, supervice.log as a daemon"), Kind::Path, "The daemon's own log.").may_be_empty(),
-    option(Supervice, "loglevel", Value("INFO"), Kind::Choice(LOG_LEVELS), "From which level on lines are logged."),
-    option(Supervice, "log_maxbytes", Value("50MB"), Kind::Size, "Size at which the daemon's log is rotated."),
-    option(Supervice, "log_backups", Value("10"), MANY, "Rotated logs of the daemon that are kept."),
+    option(Supervice, "loglevel", Value("INFO"), Kind::Choice(LOG_LEVELS), "From which level on lines are logged.").at_once(),
+    option(Supervice, "log_maxbytes", Value("50MB"), Kind::Size, "Size at which the daemon's log is rotated.").at_once(),
+    option(Supervice, "log_backups", Value("10"), MANY, "Rotated logs of the daemon that are kept.").at_once(),
     option(Supervice, "pidfile", Value("supervice.pid"), Kind::Path, "Lock and pid of the daemon; none for no lock.").may_be_empty(),
     option(Supervice, "socket", Value("/tmp/supervice.sock"), Kind::Path, "The socket that supervicectl talks to."),
     option(Supervice, "socket_mode", Unset("600; 660 with socket_group, 666 with socket_users alone"), Kind::Mode, "Who can connect at all; what they may do is another question."),
     option(Supervice, "socket_group", Unset("the daemon's"), Kind::Group, "Group of the socket."),
-    option(Supervice, "socket_users", Unset("root and the daemon's own user"), Kind::Grants, "Who else may ask (read) or order (admin)."),
-    option(Supervice, "shutdown_timeout", Value("30"), Kind::Seconds(Least::AboveZero), "From the daemon's SIGTERM to SIGKILL for what is left."),
+    option(Supervice, "socket_users", Unset("root and the daemon's own user"), Kind::Grants, "Who else may ask (read) or order (admin).").at_once(),
+    option(Supervice, "shutdown_timeout", Value("30"), Kind::Seconds(Least::AboveZero), "From the daemon's SIGTERM to SIGKILL for what is left.").at_once(),
     option(Supervice, "state_file", Unset("beside the pidfile as .NAME.state.json"), Kind::Path, "Where children are recorded for the next daemon."),
     option(Program, "command", Required, Kind::Words, "What is run; no shell runs it.").per_instance(),
-    option(Program, "numprocs", Value("1"), Kind::Count(1, MAX_INSTANCES), "Instances; above 1 they are NAME:00, NAME:01 and so on."),
-    option(Program, "autostart", Value("true"), Kind::Flag, "Start with the daemon, and when a reload adds it."),
-    option(Program, "autorestart", Value("true"), Kind::Choice(AUTORESTART), "Start again after an exit nobody asked for; unexpected: as exitcodes says."),
-    option(Program, "exitcodes", Value("0"), Kind::ExitCodes, "Exit codes that autorestart = unexpected takes as expected."),
+    option(Program, "numprocs", Value("1"), Kind::Count(1, MAX_INSTANCES), "Instances; above 1 they are NAME:00, NAME:01 and so on.").at_once(),
+    option(Program, "autostart", Value("true"), Kind::Flag, "Start with the daemon, and when a reload adds it.").at_once(),
+    option(Program, "autorestart", Value("true"), Kind::Choice(AUTORESTART), "Start again after an exit nobody asked for; unexpected: as exitcodes says.").at_once(),
+    option(Program, "exitcodes", Value("0"), Kind::ExitCodes, "Exit codes that autorestart = unexpected takes as expected.").at_once(),
     option(Program, "startsecs", Value("1"), Kind::Seconds(Least::Zero), "RUNNING only after living this long; 0: at once."),
     option(Program, "ready", Value("startsecs"), Kind::Choice(READY), "What makes it RUNNING: living for startsecs, its own word, or the first check that passes."),
     option(Program, "ready_timeout", Value("60"), Kind::Seconds(Least::AboveZero), "ready = notify, healthcheck: a start that waits longer has failed."),
     option(Program, "watchdog_sec", Value("0"), Kind::Seconds(Least::Zero), "Once RUNNING, it has to send WATCHDOG=1 at least so often; 0: no watchdog."),
-    option(Program, "startretries", Value("3"), MANY, "Retries after a failed first attempt, then FATAL."),
-    option(Program, "stopsignal", Value("TERM"), Kind::Signal, "How a stop begins."),
-    option(Program, "stopwaitsecs", Value("10"), Kind::Seconds(Least::Zero), "From the stop signal to SIGKILL for the process group."),
-    option(Program, "allow_leftover", Value("false"), Kind::Flag, "Leave alone what a program that died leaves behind in its process group."),
+    option(Program, "startretries", Value("3"), MANY, "Retries after a failed first attempt, then FATAL.").at_once(),
+    option(Program, "stopsignal", Value("TERM"), Kind::Signal, "How a stop begins.").at_once(),
+    option(Program, "stopwaitsecs", Value("10"), Kind::Seconds(Least::Zero), "From the stop signal to SIGKILL for the process group.").at_once(),
+    option(Program, "allow_leftover", Value("false"), Kind::Flag, "Leave alone what a program that died leaves behind in its process group.").at_once(),
+    option(Program, "on_exit", Value("nothing"), Kind::Choice(CONSEQUENCE), "What its end means for the daemon, if no restart follows; shutdown: it ends as the program did.").at_once(),
+    option(Program, "on_fatal", Value("nothing"), Kind::Choice(CONSEQUENCE), "The same, if it is given up.").at_once(),
     option(Program, "stdout_logfile", Unset("/dev/null"), Kind::Path, "Where stdout goes: a file, /dev/stdout, /dev/stderr, /dev/null or NONE.").may_be_empty().per_instance(),
-    option(Program, "stdout_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated."),
-    option(Program, "stdout_logfile_backups", Value("10"), MANY, "Rotated files kept."),
+    option(Program, "stdout_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated.").at_once(),
+    option(Program, "stdout_logfile_backups", Value("10"), MANY, "Rotated files kept.").at_once(),
     option(Program, "stdout_logfile_compress", Value("false"), Kind::Flag, "Rotated files are compressed by gzip."),
     option(Program, "stderr_logfile", Unset("/dev/null"), Kind::Path, "Where stderr goes, as stdout_logfile.").may_be_empty().per_instance(),
-    option(Program, "stderr_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated."),
-    option(Program, "stderr_logfile_backups", Value("10"), MANY, "Rotated files kept."),
+    option(Program, "stderr_logfile_maxbytes", Value("50MB"), Kind::Size, "Size at which it is rotated.").at_once(),
+    option(Program, "stderr_logfile_backups", Value("10"), MANY, "Rotated files kept.").at_once(),
     option(Program, "stderr_logfile_compress", Value("false"), Kind::Flag, "Rotated files are compressed by gzip."),
     option(Program, "log_format", Value("raw"), Kind::Choice(LOG_FORMAT), "How lines are written: as they come, after the time, after the name, or as JSON."),
     option(Program, "redirect_stderr", Value("false"), Kind::Flag, "stderr goes where stdout goes."),
@@ -242,18 +262,18 @@ pub const OPTIONS: &[OptionRow] = &[
     option(Program, "no_new_privs", Value("false"), Kind::Flag, "It can gain no privileges by exec (sudo and the like fail)."),
     option(Program, "pdeathsig", Value("true"), Kind::Flag, "The kernel kills it if the daemon dies."),
     option(Program, "reconcile", Value("auto"), Kind::Choice(RECONCILE), "What the next daemon does with it if this one dies; auto: kill if pdeathsig, else warn."),
-    option(Program, "healthcheck_type", Value("none"), Kind::Choice(PROBE_TYPES), "How its health is asked."),
-    option(Program, "healthcheck_interval", Value("30"), Kind::Seconds(Least::One), "From the end of one check to the next."),
-    option(Program, "healthcheck_timeout", Value("10"), Kind::Seconds(Least::Zero), "A check without an answer by then has failed."),
-    option(Program, "healthcheck_retries", Value("3"), MANY, "So many failures in a row make it UNHEALTHY."),
-    option(Program, "healthcheck_start_period", Value("10"), Kind::Seconds(Least::Zero), "From RUNNING to the first check."),
-    option(Program, "healthcheck_host", Value("127.0.0.1"), Kind::Host, "tcp, http: where to connect to.").may_be_empty().per_instance(),
-    option(Program, "healthcheck_port", Unset("none; tcp requires it"), Kind::Port, "tcp, http: which port.").may_be_empty().per_instance(),
-    option(Program, "healthcheck_command", Unset("none; script requires it"), Kind::Script, "script: healthy if it exits 0.").per_instance(),
-    option(Program, "healthcheck_url", Unset("made of healthcheck_host, _port and _path"), Kind::Url, "http: what to ask for.").per_instance(),
-    option(Program, "healthcheck_path", Value("/"), Kind::UrlPath, "http: what to ask for, with healthcheck_port.").per_instance(),
-    option(Program, "healthcheck_status", Value("200-399"), Kind::Statuses, "http: the statuses of a healthy answer."),
-    option(Group, "programs", Required, Kind::Names, "The programs in the group.").may_be_empty(),
+    option(Program, "healthcheck_type", Value("none"), Kind::Choice(PROBE_TYPES), "How its health is asked.").at_once(),
+    option(Program, "healthcheck_interval", Value("30"), Kind::Seconds(Least::One), "From the end of one check to the next.").at_once(),
+    option(Program, "healthcheck_timeout", Value("10"), Kind::Seconds(Least::Zero), "A check without an answer by then has failed.").at_once(),
+    option(Program, "healthcheck_retries", Value("3"), MANY, "So many failures in a row make it UNHEALTHY.").at_once(),
+    option(Program, "healthcheck_start_period", Value("10"), Kind::Seconds(Least::Zero), "From RUNNING to the first check.").at_once(),
+    option(Program, "healthcheck_host", Value("127.0.0.1"), Kind::Host, "tcp, http: where to connect to.").may_be_empty().per_instance().at_once(),
+    option(Program, "healthcheck_port", Unset("none; tcp requires it"), Kind::Port, "tcp, http: which port.").may_be_empty().per_instance().at_once(),
+    option(Program, "healthcheck_command", Unset("none; script requires it"), Kind::Script, "script: healthy if it exits 0.").per_instance().at_once(),
+    option(Program, "healthcheck_url", Unset("made of healthcheck_host, _port and _path"), Kind::Url, "http: what to ask for.").per_instance().at_once(),
+    option(Program, "healthcheck_path", Value("/"), Kind::UrlPath, "http: what to ask for, with healthcheck_port.").per_instance().at_once(),
+    option(Program, "healthcheck_status", Value("200-399"), Kind::Statuses, "http: the statuses of a healthy answer.").at_once(),
+    option(Group, "programs", Required, Kind::Names, "The programs in the group.").may_be_empty().at_once(),
 ];
 
 /// The options of one kind of section.

@@ -1,13 +1,13 @@
 //! `[program:NAME]` turned into its instances; `%(process_num)s` is expanded here, once.
 
 use super::health::Health;
-use super::options::{AUTORESTART, READY, RECONCILE};
+use super::options::{AUTORESTART, CONSEQUENCE, READY, RECONCILE};
 use super::problems::quoted;
 use super::section::Reading;
 use super::streams::Limits;
 use super::{environment, signal, value, words};
 use crate::engine::message::Signal;
-use crate::engine::policy::{Autorestart, Policy, Readiness};
+use crate::engine::policy::{Autorestart, Consequence, Policy, Readiness};
 use crate::spec::{InstanceSpec, Launch, Reconcile};
 use std::collections::BTreeMap;
 
@@ -147,6 +147,12 @@ fn policy(section: &mut Reading<'_>, health: &Health) -> Policy {
     if section.gives("exitcodes") && autorestart != Autorestart::Unexpected {
         section.warn("exitcodes", "decides about restarts only with autorestart = unexpected".to_owned());
     }
+    let on_exit = consequence(section, "on_exit");
+    if on_exit == Consequence::Shutdown && autorestart == Autorestart::Always {
+        let text =
+            "has no effect with autorestart = true: a restart follows every exit (on_fatal, or autorestart = false)";
+        section.warn("on_exit", text.to_owned());
+    }
     let watchdog = section.seconds("watchdog_sec");
     Policy {
         autostart: section.flag("autostart"),
@@ -160,6 +166,8 @@ fn policy(section: &mut Reading<'_>, health: &Health) -> Policy {
         stop_signal: section.value("stopsignal", signal::signal).unwrap_or(Signal::TERM),
         stop_timeout: section.seconds("stopwaitsecs"),
         allow_leftover: section.flag("allow_leftover"),
+        on_exit,
+        on_fatal: consequence(section, "on_fatal"),
         health: health.policy.clone(),
     }
 }
@@ -170,6 +178,13 @@ fn autorestart(section: &mut Reading<'_>) -> Autorestart {
         ("unexpected", _) => Autorestart::Unexpected,
         (_, Ok(false)) => Autorestart::Never,
         _ => Autorestart::Always,
+    }
+}
+
+fn consequence(section: &mut Reading<'_>, option: &str) -> Consequence {
+    match CONSEQUENCE[section.choice(option, CONSEQUENCE)] {
+        "shutdown" => Consequence::Shutdown,
+        _ => Consequence::Nothing,
     }
 }
 

@@ -1,6 +1,9 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
+use super::local;
+use super::reloading::Reloading;
 use super::style::{Colour, Style};
+use super::top::Top;
 use crate::manual::shell::Shell;
 use crate::wire::{Condition, EventQuery, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
@@ -13,9 +16,6 @@ pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
 
 /// Where the daemon of the whole machine listens, as packages configure it.
 const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
-
-/// What a completion begins its question with: `supervicectl --complete -- WORD...`.
-pub const ASK: &str = "--complete";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -43,6 +43,8 @@ pub enum Invocation {
     Order(Order),
     /// Logs to show.
     Reading(Reading),
+    /// What processes use, to show it.
+    Watching(Top),
     /// Events to show.
     Hearing(Hearing),
 }
@@ -104,6 +106,8 @@ pub enum View {
     Pid,
     /// Only the versions of both sides.
     Version,
+    /// What would change, and whether anything would.
+    Foresight,
 }
 
 /// What is wrong with a command line.
@@ -118,19 +122,13 @@ impl From<pico_args::Error> for UsageError {
 
 /// Reads the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
-    if let Some(words) = to_complete(&arguments) {
+    if let Some(words) = local::asked_by_a_shell(&arguments) {
         return Ok(Invocation::Complete(words));
     }
     let (options, mut free) = split_at_dashes(arguments);
     let mut options = pico_args::Arguments::from_vec(options.into_iter().flat_map(apart).collect());
-    if options.contains(["-h", "--help"]) {
-        return Ok(Invocation::Help);
-    }
-    if options.contains("--version") {
-        return Ok(Invocation::Version);
-    }
-    if options.contains("--man") {
-        return Ok(Invocation::Page);
+    if let Some(text) = local::text_of_ours(&mut options) {
+        return Ok(text);
     }
     let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
@@ -142,6 +140,8 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     let check = options.contains("--check");
     let force = options.contains("--force");
     let leader = options.contains("--leader");
+    let reloading = Reloading { dry_run: options.contains("--dry-run"), restart: options.contains("--restart") };
+    let batch = options.contains(["-b", "--batch"]);
     let follow = options.contains(["-f", "--follow"]);
     let lines = last(&mut options, ["-n", "--lines"])?.map(|text| count("--lines", text)).transpose()?;
     let since = last(&mut options, "--since")?.map(|text| count("--since", text)).transpose()?;
@@ -149,54 +149,65 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     free.splice(0..0, options.finish().into_iter().map(known).collect::<Result<Vec<_>, _>>()?);
     let words = free.into_iter().map(word).collect::<Result<Vec<_>, _>>()?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    at_home(words.first().copied(), [check, since.is_some(), reloading != Reloading::default(), batch, leader])?;
     match words.split_first() {
         None => Ok(Invocation::Nothing),
-        Some((&"help", [])) => Ok(Invocation::Help),
-        Some((&"help", [command, ..])) => Ok(Invocation::HelpOn((*command).to_owned())),
-        Some((&"completion", [shell])) => Shell::from_word(shell).map(Invocation::Completion).map_err(UsageError),
-        Some((&"completion", _)) => Err(UsageError("completion needs a shell: bash, zsh or fish".to_owned())),
-        Some((command, _)) if check && *command != "status" => {
-            Err(UsageError(format!("--check is for status, not for {command}")))
-        }
+        Some((&"help", operands)) => Ok(local::help(operands)),
+        Some((&"completion", operands)) => local::completion(operands),
         Some((&"events", operands)) => {
-            events(operands, lines, force || leader)?;
+            events(operands, lines, force)?;
             Ok(Invocation::Hearing(Hearing { socket, timeout, query: EventQuery { since, follow }, style }))
         }
-        Some((command, _)) if since.is_some() => Err(UsageError(format!("--since is for events, not for {command}"))),
         Some((command, operands)) if matches!(*command, "tail" | "maintail") => {
             let logs = logs(command, operands, force, query)?;
             Ok(Invocation::Reading(Reading { socket, timeout, logs, follow, style }))
+        }
+        Some((&"top", operands)) => {
+            let top = Top { socket, timeout, names: some(operands), batch, count: lines, style };
+            top.checked(force || follow).map(Invocation::Watching)
         }
         Some((command, _)) if query != TailQuery::default() => {
             Err(UsageError(format!("-f and -n are for tail, maintail and events (-f), not for {command}")))
         }
         Some((command, operands)) => {
             let request = match *command {
-                "wait" => wait(operands, timeout)?,
-                "signal" => signal(operands, leader)?,
-                _ if leader => return Err(UsageError(format!("--leader is for signal, not for {command}"))),
-                _ => request(command, operands, force)?,
+                "wait" => wait(operands, timeout),
+                "reload" | "update" => reloading.request(command, operands, force),
+                "signal" => signal(operands, leader),
+                _ => request(command, operands, force),
             };
-            let view = view(command, check);
-            Ok(Invocation::Order(Order { socket, timeout, request, view, style }))
+            let view = view(command, reloading, check);
+            Ok(Invocation::Order(Order { socket, timeout, request: request?, view, style }))
         }
     }
 }
 
-/// What a shell asks to have completed, if it is a shell that asks.
-fn to_complete(arguments: &[OsString]) -> Option<Vec<String>> {
-    let (_, rest) = arguments.split_first().filter(|(first, _)| *first == ASK)?;
-    let words = rest.iter().skip_while(|word| *word == "--");
-    Some(words.map(|word| word.to_string_lossy().into_owned()).collect())
-}
-
-fn view(command: &str, check: bool) -> View {
+fn view(command: &str, reloading: Reloading, check: bool) -> View {
     match command {
         "health" => View::Health,
         "pid" => View::Pid,
         "version" => View::Version,
+        _ if reloading.dry_run => View::Foresight,
         _ if check => View::Check,
         _ => View::Whole,
+    }
+}
+
+/// Options that are for one command alone, and which.
+const HOMES: [(&str, &str); 5] = [
+    ("--check is", "status"),
+    ("--since is", "events"),
+    ("--dry-run and --restart are", "reload"),
+    ("-b is", "top"),
+    ("--leader is", "signal"),
+];
+
+/// Whether those of [`HOMES`] that are given are so to their command.
+fn at_home(command: Option<&str>, given: [bool; HOMES.len()]) -> Result<(), UsageError> {
+    let Some(command) = command.filter(|command| *command != "help") else { return Ok(()) };
+    match HOMES.iter().zip(given).find(|((_, home), given)| *given && *home != command) {
+        Some(((option, home), _)) => Err(UsageError(format!("{option} for {home}, not for {command}"))),
+        None => Ok(()),
     }
 }
 
@@ -263,7 +274,6 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "restart" => order(Verb::Restart { force }, operands),
         "startgroup" => Ok(Request::StartGroup { name: name()? }),
         "stopgroup" => Ok(Request::StopGroup { name: name()? }),
-        "reload" => bare(Request::Reload),
         "reopen" => bare(Request::Reopen),
         "rotate" => treat_logs(LogDeed::Rotate, operands),
         "why" => Ok(Request::Why { name: name()? }),
@@ -313,6 +323,11 @@ fn signal(operands: &[&str], leader: bool) -> Result<Request, UsageError> {
 /// Whether it can be nothing but the name of one process.
 pub fn is_plain(name: &str) -> bool {
     name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '['])
+}
+
+/// `None`: no names, so all.
+fn some(names: &[&str]) -> Option<Vec<String>> {
+    (!names.is_empty()).then(|| owned(names))
 }
 
 fn owned(names: &[&str]) -> Vec<String> {

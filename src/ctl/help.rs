@@ -22,6 +22,7 @@ commands:
   why NAME                Tell what led a process to where it is
   describe NAME           Show the configuration of a process: each value, and from where
   events [-f] [--since N] Show what happened to all processes (-f: and what follows)
+  top [NAME...]           Show what processes use, live (-b: as tables; -n COUNT)
   pid [NAME...]           Print pids; without a name the daemon's
   info                    Show the daemon itself: uptime, counts, memory, losses
   metrics                 Print every number there is, as Prometheus reads it
@@ -30,6 +31,8 @@ commands:
   startgroup GROUP        Start all processes of a group
   stopgroup GROUP         Stop all processes of a group
   reload                  Read the configuration again and apply what changed
+                          (--dry-run: only tell what would; --restart: as update)
+  update [NAME...]        Reload, then restart what changed (of these only)
   tail NAME... [stdout|stderr]
                           Show the end of logs (-f: and what follows; -n LINES)
   maintail                Show the end of the daemon's own log (-f, -n LINES)
@@ -47,7 +50,9 @@ options:
       --timeout SECS      Give up after so many seconds (default: 30)
   -f, --follow            tail, maintail, events: go on until Ctrl-C
       --since NUMBER      events: those after the one with this number
-  -n, --lines LINES       tail, maintail: so many lines (default: 10)
+  -n, --lines LINES       tail, maintail: so many lines (default: 10); top: so
+                          many pictures
+  -b, --batch             top: tables one after the other, no screen
       --json              Print the daemon's answer as one JSON object on one line
   -q, --quiet             Print only what went wrong
       --color WHEN        auto (default), always or never; NO_COLOR is heeded
@@ -56,7 +61,7 @@ options:
   -h, --help              Print this help
 
 exit status: 0 done, 1 failed or no daemon, 2 wrong usage,
-             3 impossible and 4 timed out (wait)
+             3 impossible and 4 timed out (wait), 10 changes (reload --dry-run)
 ";
 
 /// One command, explained.
@@ -173,6 +178,23 @@ examples:
 ",
     },
     Topic {
+        command: "top",
+        text: "usage: supervicectl top [-b] [-n COUNT] [NAME...]
+
+Shows once a second what each process and its process group use: processor time (in percent of one
+processor), resident memory, bytes of output a second; and how often it was started again. Ends with q, or
+with Ctrl-C; c, m, n and g order by processor time, memory, name, or as the configuration does.
+
+On a pipe it takes a second and prints one table of it; with -b it prints tables until -n are printed, also
+on a terminal; with --json one object a line.
+
+examples:
+  supervicectl top
+  supervicectl top 'web*' group:jobs
+  supervicectl top --json | jq '.processes | max_by(.rss_bytes).name'
+",
+    },
+    Topic {
         command: "describe",
         text: "usage: supervicectl describe NAME
 
@@ -272,13 +294,32 @@ Stops all processes of a group; `stop group:GROUP` also tells of each.
     },
     Topic {
         command: "reload",
-        text: "usage: supervicectl reload
+        text: "usage: supervicectl reload [--dry-run | --restart]
 
-Reads the configuration again. New processes are started, those that are gone are stopped, and what
-changed applies at the next start. A file with errors changes nothing.
+Reads the configuration again. New processes are started, and those that are gone are stopped. What decides
+about a process that runs already (stopsignal, stopwaitsecs, autorestart, retries, health checks, sizes of
+logs) applies at once, all else at its next start. A file with errors changes nothing.
+
+  --dry-run   changes nothing: a line for each process and option tells what would happen, and when
+              it would apply; exit status 0: nothing, 10: something
+  --restart   as update
 
 examples:
+  supervicectl reload --dry-run && echo nothing new
   supervice -t -c /etc/supervice.conf && supervicectl reload
+",
+    },
+    Topic {
+        command: "update",
+        text: "usage: supervicectl update [NAME...]
+
+Reloads the configuration, then restarts every process with changes that wait for its next start, and
+tells of each. What was stopped, or has exited and is to stay so, stays down. The whole file is taken on in
+any case; with names (patterns, group:GROUP) only these are restarted.
+
+examples:
+  supervicectl update
+  supervicectl reload --dry-run; supervicectl update 'web*'
 ",
     },
     Topic {

@@ -7,12 +7,16 @@ mod candidates;
 pub mod describe;
 pub mod events;
 pub mod help;
+mod local;
 mod nearest;
 mod page;
+mod progress;
+mod reloading;
 pub mod render;
 pub mod story;
 pub mod style;
 pub mod tail;
+pub mod top;
 
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Request, Row, StatusQuery, told};
@@ -44,6 +48,8 @@ pub enum ExitCode {
     Impossible = 3,
     /// What is waited for did not come in time.
     TimedOut = 4,
+    /// A reload would change something.
+    Changes = 10,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -102,10 +108,11 @@ fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
         Ok(Invocation::HelpOn(command)) => explain(&command),
         Ok(Invocation::Version) => Outcome::done(own_version()),
         Ok(Invocation::Page) => Outcome::done(page::page()),
-        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", args::ASK, "completion")),
+        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", local::ASK, "completion")),
         Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
+        Ok(Invocation::Watching(top)) => top.show(),
         Ok(Invocation::Reading(reading)) => {
             Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
         }
@@ -135,7 +142,9 @@ fn perform(order: &Order) -> Outcome {
     // The daemon knows the deadline of a wait, and what is still open when it comes.
     let grace = if is_wait { WAIT_GRACE } else { Duration::ZERO };
     let client = Client::new(&order.socket, order.timeout + grace);
-    let (answer, frame) = match ask(&client, &order.request) {
+    let asked =
+        if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
+    let (answer, frame) = match asked {
         Ok(told) => told,
         Err(error) => return no_answer(&error, order.style),
     };
@@ -153,11 +162,12 @@ fn perform(order: &Order) -> Outcome {
 fn exit_code(view: View, answer: &Answer) -> ExitCode {
     let well = answer.is_ok()
         && match view {
-            View::Whole | View::Version => true,
+            View::Whole | View::Version | View::Foresight => true,
             View::Check | View::Health => answer.processes.iter().all(is_well),
             View::Pid => answer.processes.iter().all(|row| row.pid.is_some()),
         };
     match answer.code.as_deref() {
+        _ if well && view == View::Foresight && reloading::changes_anything(answer) => ExitCode::Changes,
         _ if well => ExitCode::Done,
         Some("IMPOSSIBLE") => ExitCode::Impossible,
         Some("TIMED_OUT") => ExitCode::TimedOut,
@@ -185,6 +195,9 @@ fn is_well(row: &Row) -> bool {
 }
 
 fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
+    if matches!(order.request, Request::Reload | Request::Update { .. }) {
+        return reloading::outcome(client, answer);
+    }
     if !answer.results.is_empty() {
         return each(client, answer);
     }
@@ -198,17 +211,17 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
     }
     Outcome::done(match (&order.request, order.view) {
         (Request::Status(_), View::Health) => render::health(&answer.processes, is_well),
-        (Request::Status(_), View::Whole | View::Check | View::Version) => {
+        (Request::Status(_), View::Whole | View::Check | View::Version | View::Foresight) => {
             let coloured = order.style.colour.applies(io::stdout().is_terminal());
             render::table(&answer.processes, coloured)
         }
         (Request::Status(_), View::Pid) => render::pids(&answer.processes),
         (Request::Info, view) => return about(answer, view),
+        (Request::DryReload, _) => reloading::foresight(answer),
         (Request::Describe { .. }, _) => describe::text(&answer.description.clone().unwrap_or_default()),
         // For programs: not a byte of it is changed.
         (Request::Metrics, _) => answer.metrics.clone().unwrap_or_default(),
         (Request::Why { .. }, _) => story::history(answer),
-        (Request::Reload, _) => render::reload(answer),
         _ => render::message(answer.message.as_deref().unwrap_or("Done")),
     })
 }
@@ -230,7 +243,7 @@ fn about(answer: &Answer, view: View) -> Outcome {
             }
             outcome
         }
-        View::Whole | View::Check | View::Health => Outcome::done(render::info(&info)),
+        View::Whole | View::Check | View::Health | View::Foresight => Outcome::done(render::info(&info)),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Answers as people read them: the status table, and what a reload did. Only text in, text out.
+//! Answers as people read them: the status table, and the rest. Only text in, text out.
 
 use super::style::Mood;
 use crate::wire::text::shown;
-use crate::wire::{Answer, Row, SelfPortrait};
+use crate::wire::{Row, SelfPortrait};
 
 /// One column of the table: what stands in it, and how wide it is at least.
 struct Column {
@@ -105,33 +105,21 @@ pub fn health(rows: &[Row], is_well: fn(&Row) -> bool) -> String {
     ill.iter().map(line).collect()
 }
 
-fn or_dash(value: Option<impl ToString>) -> String {
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-fn verdict(healthy: bool) -> &'static str {
+pub(super) fn verdict(healthy: bool) -> &'static str {
     if healthy { "OK" } else { "FAIL" }
 }
 
 /// `H:MM:SS`, below an hour `M:SS`.
-fn clock(seconds: u64) -> String {
+pub(super) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {
         0 => format!("{minutes}:{seconds:02}"),
         _ => format!("{hours}:{minutes:02}:{seconds:02}"),
     }
-}
-
-/// What a reload changed.
-pub fn reload(answer: &Answer) -> String {
-    let lists =
-        [("Added", &answer.added), ("Removed", &answer.removed), ("Changed (restart to apply)", &answer.changed)];
-    let mut out = String::new();
-    for (title, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
-        let names: Vec<String> = names.iter().map(|name| shown(name)).collect();
-        out.push_str(&format!("{title}: {}\n", names.join(", ")));
-    }
-    if out.is_empty() { "No changes detected\n".to_owned() } else { out }
 }
 
 /// A message of the daemon: its line breaks and tabs are kept, everything else that could steer a terminal is not.
@@ -145,7 +133,7 @@ mod tests {
     use super::*;
 
     fn row(name: &str, state: &str, pid: Option<i64>, uptime: Option<u64>, healthy: Option<bool>) -> Row {
-        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy, group: None }
+        Row { name: name.to_owned(), state: state.to_owned(), pid, uptime, healthy, ..Row::default() }
     }
 
     #[test]
@@ -196,16 +184,5 @@ sick                 UNHEALTHY  7          0:59         FAIL
         }
         assert_eq!(clock(123 * 3600 + 62), "123:01:02");
         assert!(clock(u64::MAX).ends_with(":15"));
-    }
-
-    #[test]
-    fn a_reload_tells_what_changed() {
-        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let mut answer = Answer::default();
-        assert_eq!(reload(&answer), "No changes detected\n");
-        (answer.added, answer.changed) = (names("a b"), names("c"));
-        assert_eq!(reload(&answer), "Added: a, b\nChanged (restart to apply): c\n");
-        answer.removed = names("d");
-        assert_eq!(reload(&answer), "Added: a, b\nRemoved: d\nChanged (restart to apply): c\n");
     }
 }

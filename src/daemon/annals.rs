@@ -6,6 +6,8 @@
 use super::Daemon;
 use super::history::Record;
 use crate::engine::id::InstanceId;
+use crate::engine::time::{Duration, Instant};
+use crate::sys::clock;
 use crate::sys::journal::Journal;
 use crate::wire::history::Entry;
 use std::collections::HashMap;
@@ -14,6 +16,9 @@ use std::path::Path;
 
 /// The lines of a turn that is busier than this are written before it ends.
 const BUFFER_MAX: usize = 256 << 10;
+
+/// From one complaint to the next.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
 /// Where histories are kept, and what is still to be written.
 #[derive(Debug, Default)]
@@ -24,6 +29,9 @@ pub(super) struct Annals {
     records: u64,
     /// Records that found no place since the trouble began.
     lost: u64,
+    /// The trouble was told of, and when one was told of last.
+    is_told: bool,
+    complained: Option<Instant>,
 }
 
 impl Annals {
@@ -55,17 +63,24 @@ impl Annals {
         self.lines.clear();
         let records = std::mem::take(&mut self.records);
         match written {
-            Ok(()) if self.lost > 0 => {
-                log::info!("the history {path} is written again; {} records are missing in it", self.lost);
-                self.lost = 0;
+            Ok(()) if std::mem::take(&mut self.is_told) => {
+                let lost = std::mem::take(&mut self.lost);
+                log::info!("the history {path} is written again; {lost} records are missing in it");
             }
             Ok(()) => {}
             Err(error) => {
-                if self.lost == 0 {
-                    log::warn!("the history {path} cannot be written: {error}");
-                }
                 self.lost += records;
+                self.complain(&path, &error);
             }
+        }
+    }
+
+    /// A disk that comes and goes is told of once a minute.
+    fn complain(&mut self, path: &str, error: &io::Error) {
+        let now = clock::monotonic();
+        if !self.is_told && self.complained.is_none_or(|at| now.since(at) >= COMPLAINT_EVERY) {
+            log::warn!("the history {path} cannot be written: {error}");
+            (self.is_told, self.complained) = (true, Some(now));
         }
     }
 

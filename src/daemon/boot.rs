@@ -17,6 +17,7 @@ use super::orphans::Orphans;
 use super::page;
 use super::presses::Presses;
 use super::probes::Probes;
+use super::progress::Watchers;
 use super::recorder::Recorder;
 use super::roster::Roster;
 use super::settings::Settings;
@@ -227,6 +228,7 @@ fn assemble(
         orphans: Orphans::default(),
         connections,
         orders: Orders::default(),
+        watchers: Watchers::default(),
         waits: Waits::default(),
         history: History::default(),
         recorder: Recorder::default(),
@@ -243,7 +245,10 @@ fn assemble(
         config_path: options.configuration.clone(),
         reloads: VecDeque::new(),
         reload_under_way: false,
+        renewals: VecDeque::new(),
         closing: false,
+        last_word: None,
+        exit_code: None,
         finished: None,
         deaths: Vec::new(),
         verdicts: Vec::new(),
@@ -296,7 +301,7 @@ impl Daemon {
     /// Starts the programs and turns until the end.
     fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
-        let (plan, _) = self.roster.adopt(&config, &mut self.engine);
+        let plan = self.roster.adopt(&config, &mut self.engine);
         // What reading it took is much, and is not needed again until the next reload.
         drop(config);
         self.recall();

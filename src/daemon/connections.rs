@@ -6,7 +6,7 @@ use super::doorkeeper::{Doorkeeper, Guest};
 use super::events::Listening;
 use super::readers::Follow;
 use super::{Alarm, Daemon, source};
-use crate::engine::id::{Key, Stamp};
+use crate::engine::id::{Key, Stamp, Ticket};
 use crate::engine::message::Input;
 use crate::engine::slots::Slots;
 use crate::engine::time::Duration;
@@ -152,6 +152,18 @@ impl Connections {
         }
     }
 
+    /// The order under way on a connection.
+    pub(super) fn ticket(&self, key: Key) -> Option<Ticket> {
+        self.table.get(key)?.conn.ticket
+    }
+
+    /// Tells something before the answer, to a client that has taken all that was sent.
+    pub(super) fn tell(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let Some(peer) = self.table.get_mut(key).filter(|peer| peer.conn.unsent() == 0) else { return false };
+        peer.conn.tell(write);
+        true
+    }
+
     /// What a connection follows.
     pub(super) fn follow_mut(&mut self, key: Key) -> Option<&mut Option<Follow>> {
         self.table.get_mut(key).map(|peer| &mut peer.follow)
@@ -285,7 +297,7 @@ impl Daemon {
         self.requeue(key);
     }
 
-    pub(super) fn note_ticket(&mut self, key: Key, ticket: crate::engine::id::Ticket) {
+    pub(super) fn note_ticket(&mut self, key: Key, ticket: Ticket) {
         if let Some(peer) = self.connections.table.get_mut(key) {
             peer.conn.ticket = Some(ticket);
         }

@@ -3,7 +3,6 @@
 use super::Daemon;
 use super::recorder::{Recording, RecordingId};
 use super::report;
-use super::roster::Changes;
 use super::streams::Turn;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
@@ -11,6 +10,7 @@ use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
 use crate::wire::history::{Entry, Happening, LastWords};
+use crate::wire::reload::Changes;
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use crate::wire::text;
@@ -122,6 +122,10 @@ impl Daemon {
     }
 
     fn chronicle_with(&mut self, id: InstanceId, event: &'static str, text: &str, recording: Option<RecordingId>) {
+        // A stream may outlive its instance.
+        if self.roster.entry(id).is_none() {
+            return;
+        }
         if std::mem::take(&mut self.history.story(id).recalled) {
             let text = format!("supervice was started anew (pid {})", std::process::id());
             self.chronicle_with(id, "daemon", &text, None);
@@ -225,8 +229,10 @@ impl Daemon {
 
     /// Keeps whom a reload changed.
     pub(super) fn note_changes(&mut self, changes: &Changes) {
-        for id in changes.changed.iter().filter_map(|name| self.roster.by_name(name)).collect::<Vec<_>>() {
-            self.chronicle(id, "reload", "its configuration changed; applies at the next start");
+        for effect in &changes.effects {
+            let Some(id) = self.roster.by_name(&effect.name) else { continue };
+            let text = format!("its configuration changed: {}", super::changes::in_words(effect));
+            self.chronicle(id, "reload", &text);
         }
     }
 
@@ -260,8 +266,11 @@ impl Daemon {
             }
             State::Exited => format!("{state}: {ending}{words}"),
             State::Stopped => {
-                let why = story.order.as_deref().unwrap_or("nobody started it since the daemon began");
-                format!("{state}: {why}")
+                // What an earlier daemon was told says nothing about this one.
+                let why = story.order.as_deref().filter(|_| !story.recalled);
+                let before = story.ending.as_ref().filter(|_| story.recalled);
+                let before = before.map(|ending| format!("; before that: {ending}{words}")).unwrap_or_default();
+                format!("{state}: {}{before}", why.unwrap_or("nobody started it since the daemon began"))
             }
             State::Starting | State::Running | State::Unhealthy | State::Stopping => {
                 let run = instance.run().and_then(|run| Some((run.pid?, run.since)));

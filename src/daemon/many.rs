@@ -32,12 +32,17 @@ struct Member {
 impl Daemon {
     /// Who is meant by these names; refuses a request that would cost too much.
     pub(super) fn meant(&mut self, conn: Key, id: Option<&Id>, names: &[String]) -> Option<Found> {
-        if patterns::too_many(names) {
+        self.has_few_patterns(conn, id, names).then(|| patterns::resolve(names, &self.roster))
+    }
+
+    /// Refuses a request with too many patterns.
+    pub(super) fn has_few_patterns(&mut self, conn: Key, id: Option<&Id>, names: &[String]) -> bool {
+        let few = !patterns::too_many(names);
+        if !few {
             let text = format!("\"names\" must hold at most {} patterns", patterns::MAX_PATTERNS);
             self.answer_conn(conn, &Reply::error(ErrorCode::InvalidRequest, text, None), id);
-            return None;
         }
-        Some(patterns::resolve(names, &self.roster))
+        few
     }
 
     /// `start`, `stop` or `restart` of all that these names mean.
@@ -53,8 +58,13 @@ impl Daemon {
             Verb::Restart { force } => Command::Restart { instances: members.clone(), force },
         };
         self.note_order(conn, verb.name(), &members);
-        let members = members.into_iter().map(|id| self.member(id)).collect();
-        self.order(Some(Asker { conn, id }), Order::Many(Many { verb, members, unknown }), command);
+        let many = self.many(verb, members, unknown);
+        self.order(Some(Asker { conn, id }), Order::Many(many), command);
+    }
+
+    /// An order to these, to be told of each.
+    pub(super) fn many(&self, verb: Verb, members: Vec<InstanceId>, unknown: Vec<String>) -> Many {
+        Many { verb, members: members.into_iter().map(|id| self.member(id)).collect(), unknown }
     }
 
     fn member(&self, id: InstanceId) -> Member {
@@ -108,7 +118,7 @@ pub(super) fn told(name: &str, reply: Reply) -> Told {
     match reply {
         Reply::Ok { message } => Told::ok(name, message),
         Reply::Error { code, message, reason } => Told::error(name, code, message, reason),
-        Reply::Reload { .. }
+        Reply::Reload(_)
         | Reply::Status(_)
         | Reply::Info(_)
         | Reply::History { .. }

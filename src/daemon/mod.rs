@@ -6,6 +6,7 @@
 mod about;
 mod annals;
 pub mod boot;
+mod changes;
 mod children;
 mod connections;
 mod deaths;
@@ -27,9 +28,11 @@ mod patterns;
 mod perform;
 mod presses;
 mod probes;
+mod progress;
 mod readers;
 mod recorder;
 mod reload;
+mod renewal;
 mod report;
 mod roster;
 mod rpc;
@@ -64,9 +67,13 @@ use orders::Orders;
 use orphans::Orphans;
 use presses::Presses;
 use probes::Probes;
+use progress::Watchers;
 use recorder::Recorder;
+use reload::Wish;
+use renewal::Renewal;
 use roster::Roster;
 use settings::Settings;
+use shutdown::LastWord;
 use spawner::Spawner;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -75,6 +82,9 @@ use waits::Waits;
 
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
+
+/// When signals that could not be read are read again.
+const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
 
 /// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
 const TURN_BUDGET: usize = 128 * 1024;
@@ -116,6 +126,12 @@ pub(crate) enum Alarm {
     ProbeLinger,
     /// Clients that wait for something, but not for ever.
     Waits,
+    /// Clients that are told how far their order has come.
+    Progress,
+    /// Children that could not be watched.
+    Watch,
+    /// Signals that could not be read.
+    Signals,
 }
 
 /// The running daemon.
@@ -136,6 +152,7 @@ pub struct Daemon {
     connections: Connections,
     orders: Orders,
     waits: Waits,
+    watchers: Watchers,
     history: History,
     recorder: Recorder,
     annals: Annals,
@@ -152,7 +169,13 @@ pub struct Daemon {
     /// Reloads that wait for the one under way.
     reloads: VecDeque<Ticket>,
     reload_under_way: bool,
+    /// Updates whose reload is done, and who is to be restarted.
+    renewals: VecDeque<Renewal>,
     closing: bool,
+    /// A program ended whose end is to be ours; a shutdown follows in the same turn or the next.
+    last_word: Option<LastWord>,
+    /// What we end with instead of our own verdict.
+    exit_code: Option<i32>,
     finished: Option<Vec<InstanceId>>,
     deaths: Vec<Key>,
     verdicts: Vec<Key>,
@@ -181,9 +204,11 @@ impl Daemon {
             self.hear_deaths();
             self.hear_probes();
             self.fire_deadlines();
+            self.obey_programs();
             self.obey_signals();
             self.serve();
             self.reload_queued();
+            self.restart_renewed();
             self.launch_queued();
             self.ask_queued();
             self.tell_losses();
@@ -191,6 +216,7 @@ impl Daemon {
             self.save_children();
             self.write_annals();
             self.wake_followers();
+            self.tell_progress();
             self.press_rotated();
             self.metrics.note_turn(woke);
             if let Some(survivors) = self.finished.take() {
@@ -232,7 +258,7 @@ impl Daemon {
 
     fn next_deadline(&self) -> Option<Instant> {
         let has_work = self.can_launch() || self.probes.has_work() || self.notices.has_work() || self.reload_is_due();
-        if has_work || self.finished.is_some() {
+        if has_work || self.finished.is_some() || self.last_word.is_some() {
             return Some(self.now);
         }
         [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()
@@ -276,7 +302,9 @@ impl Daemon {
                 Ok(Some(arrival)) => self.arrivals.push(arrival),
                 Ok(None) => return true,
                 Err(error) => {
-                    log::error!("reading signals failed: {error}");
+                    log::error!("reading signals failed, tried again in a second: {error}");
+                    // One that waits to be read is not announced twice.
+                    self.arm(SIGNALS_AGAIN, Alarm::Signals);
                     return true;
                 }
             }
@@ -303,6 +331,9 @@ impl Daemon {
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
                 Alarm::Waits => self.waits_due(),
+                Alarm::Progress => self.progress_due(),
+                Alarm::Watch => self.watch_again(),
+                Alarm::Signals => _ = self.take_signals(),
             }
         }
         debug_assert!({
@@ -328,7 +359,10 @@ impl Daemon {
             | Alarm::ProbeRetry
             | Alarm::ProbeFlood
             | Alarm::ProbeLinger
-            | Alarm::Waits => true,
+            | Alarm::Waits
+            | Alarm::Progress
+            | Alarm::Watch
+            | Alarm::Signals => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);
@@ -343,7 +377,7 @@ impl Daemon {
                 Arrival::Terminate(signal) => {
                     self.close_down(&format!("Received {}", report::signal_name(signal)), None);
                 }
-                Arrival::Hangup => self.reload(None),
+                Arrival::Hangup => self.reload(Wish::Reload, None),
                 Arrival::User1 => {
                     self.rebind();
                     self.settings.tell_lost_lock();

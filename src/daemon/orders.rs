@@ -1,10 +1,13 @@
 //! Orders under way: which ticket belongs to whom, and the words of the answer.
 
 use super::many::Many;
+use super::reload::Wish;
+use super::renewal::Renewed;
 use super::report;
-use super::roster::{Changes, Roster};
+use super::roster::Roster;
 use crate::engine::id::{Key, Ticket};
 use crate::engine::message::{Failure, Outcome, State};
+use crate::wire::reload::{Changes, Reloaded};
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use std::collections::HashMap;
@@ -24,8 +27,10 @@ pub(super) enum Order {
     StartGroup(String),
     /// `stopgroup GROUP`.
     StopGroup(String),
-    /// `reload` or SIGHUP, with what it changed.
-    Reload(Changes),
+    /// `reload` or SIGHUP and what goes with it, with what it changed.
+    Reload(Wish, Changes),
+    /// The second half of `update`.
+    Renewal(Box<Renewed>),
     /// `wait`, which the daemon answers itself.
     Wait,
     /// The first start of everything.
@@ -75,6 +80,14 @@ impl Orders {
         }
     }
 
+    /// What a reload that waits for its turn is for.
+    pub(super) fn wish(&self, ticket: Ticket) -> Option<&Wish> {
+        match &self.pending.get(&ticket)?.order {
+            Order::Reload(wish, _) => Some(wish),
+            _ => None,
+        }
+    }
+
     /// Whether somebody waits for the answer.
     pub fn is_awaited(&self, ticket: Ticket) -> bool {
         self.pending.get(&ticket).is_some_and(|pending| pending.asker.is_some())
@@ -89,7 +102,7 @@ impl Orders {
     /// reload is awaited by the next one in any case.
     pub fn desert(&mut self, ticket: Ticket) -> bool {
         match self.pending.get_mut(&ticket) {
-            Some(Pending { order: Order::Reload(_), asker }) => {
+            Some(Pending { order: Order::Reload(..), asker }) => {
                 *asker = None;
                 false
             }
@@ -102,6 +115,9 @@ impl Orders {
 pub(super) fn reply(order: &Order, outcome: &Outcome, roster: &Roster) -> Reply {
     if let Order::Many(many) = order {
         return many.reply(outcome, roster);
+    }
+    if let Order::Renewal(renewed) = order {
+        return renewed.reply(outcome, roster);
     }
     match outcome {
         Outcome::Superseded => Reply::error(ErrorCode::Superseded, superseded(order), None),
@@ -119,11 +135,8 @@ fn done(order: &Order) -> Reply {
         Order::Restart(name) => Reply::ok(format!("Restarted {name}")),
         Order::StartGroup(name) => Reply::ok(format!("Started group {name}")),
         Order::StopGroup(name) => Reply::ok(format!("Stopped group {name}")),
-        Order::Reload(changes) => {
-            let Changes { added, removed, changed } = changes.clone();
-            Reply::reload(added, removed, changed)
-        }
-        Order::Boot | Order::Many(_) | Order::Wait => Reply::ok("Started"),
+        Order::Reload(_, changes) => reloaded(changes, None),
+        Order::Boot | Order::Many(_) | Order::Renewal(_) | Order::Wait => Reply::ok("Started"),
         Order::Shutdown => Reply::ok("Shut down"),
     }
 }
@@ -142,8 +155,8 @@ fn superseded(order: &Order) -> String {
         Order::Restart(name) => ("restart", name.as_str()),
         Order::StartGroup(name) => ("startgroup", name.as_str()),
         Order::StopGroup(name) => ("stopgroup", name.as_str()),
-        Order::Reload(_) => ("reload", ""),
-        Order::Many(_) | Order::Wait | Order::Boot | Order::Shutdown => ("order", ""),
+        Order::Reload(..) => ("reload", ""),
+        Order::Many(_) | Order::Renewal(_) | Order::Wait | Order::Boot | Order::Shutdown => ("order", ""),
     };
     format!("{verb} {name}: a later request overtook this one")
 }
@@ -162,10 +175,19 @@ fn failed(order: &Order, failures: &[Failure], roster: &Roster) -> Reply {
         Order::StopGroup(name) => {
             Reply::error(code, format!("Stopped group {name}, but failed for: {}", names()), reasons(failures, roster))
         }
-        Order::Reload(_) | Order::Many(_) | Order::Wait | Order::Boot | Order::Shutdown => {
-            Reply::error(code, format!("Reload took effect, but these did not stop: {}", names()), None)
+        Order::Reload(_, changes) => {
+            reloaded(changes, Some(format!("Reload took effect, but these did not stop: {}", names())))
+        }
+        Order::Many(_) | Order::Renewal(_) | Order::Wait | Order::Boot | Order::Shutdown => {
+            Reply::error(code, format!("These did not come to what was ordered: {}", names()), None)
         }
     }
+}
+
+/// What a reload changed, also where not all of it succeeded.
+fn reloaded(changes: &Changes, message: Option<String>) -> Reply {
+    let code = message.as_ref().map(|_| ErrorCode::Failed);
+    Reply::Reload(Box::new(Reloaded { changes: changes.beyond_lists(), code, message, ..Reloaded::default() }))
 }
 
 fn single_failure(name: &str, failure: &Failure, roster: &Roster) -> Reply {
@@ -208,10 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn a_reload_that_took_effect_tells_so_when_not_all_of_it_succeeded() {
+        let changes = Changes { removed: vec!["a".into()], added: vec!["b".into()], ..Changes::default() };
+        let order = Order::Reload(Wish::Reload, changes.clone());
+        let Reply::Reload(reloaded) = reply(&order, &Outcome::Failed(Vec::new()), &Roster::default()) else {
+            panic!("a reload is answered as one")
+        };
+        assert_eq!((reloaded.changes, reloaded.code), (changes, Some(ErrorCode::Failed)));
+    }
+
+    #[test]
     fn the_end_of_a_deserted_reload_is_still_awaited() {
         let mut orders = Orders::default();
         let asker = Some(Asker { conn: Key { slot: 0, generation: 0 }, id: None });
-        let ticket = orders.open(Order::Reload(Changes::default()), asker);
+        let ticket = orders.open(Order::Reload(Wish::Reload, Changes::default()), asker);
         assert!(!orders.desert(ticket));
         assert!(orders.close(ticket).is_some_and(|pending| pending.asker.is_none()));
     }

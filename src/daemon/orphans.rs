@@ -12,7 +12,8 @@ use crate::engine::message::{Pid, Signal};
 use crate::engine::time::{Duration, Instant};
 use crate::sys::identity::{self, Machine, ProcStat};
 use crate::sys::{clock, kill, signals};
-use judge::{Judgement, Members, Pack, Sight};
+use judge::{Bearer, Judgement, Members, Pack, Sight};
+use std::cell::Cell;
 use std::time::SystemTime;
 
 /// How often those that were asked to stop are looked for; more seldom where looking takes long.
@@ -95,7 +96,11 @@ impl Daemon {
         let begun = clock::monotonic();
         match Proc::look() {
             Ok(sight) => self.press(&sight),
-            Err(error) => log::error!("looking for the processes of an earlier daemon failed: {error}"),
+            Err(error) => {
+                log::error!("looking for the processes of an earlier daemon failed, tried again in a second: {error}");
+                self.arm(LOOK_SELDOM, Alarm::Orphans);
+                return;
+            }
         }
         if !self.orphans.are_under_way() && self.spawner.is_held() {
             self.spawner.hold(false);
@@ -114,7 +119,9 @@ impl Daemon {
         let now = self.now;
         self.orphans.hunted.retain_mut(|quarry| {
             let members = quarry.pack.look(sight);
-            !members.ours.is_empty() && {
+            // Who was not seen because there was no descriptor to look with is not gone.
+            let gone = members.ours.is_empty() && !sight.wants.get();
+            !gone && {
                 quarry.press(&members, now);
                 true
             }
@@ -225,11 +232,17 @@ fn send(record: &Record, stat: &ProcStat, signal: Signal) {
 struct Proc {
     everybody: Vec<ProcStat>,
     own: [Pid; 2],
+    /// Something could not be looked at for want of room.
+    wants: Cell<bool>,
 }
 
 impl Proc {
     fn look() -> std::io::Result<Proc> {
-        Ok(Proc { everybody: identity::everybody()?, own: kill::own_group_and_session() })
+        Ok(Proc { everybody: identity::everybody()?, own: kill::own_group_and_session(), wants: Cell::new(false) })
+    }
+
+    fn note(&self, error: &std::io::Error) {
+        self.wants.set(self.wants.get() || identity::is_want(error));
     }
 }
 
@@ -239,13 +252,18 @@ impl Sight for Proc {
     }
 
     fn runs(&self, pid: Pid) -> Option<Vec<String>> {
-        let values = identity::variable(pid, marker::VARIABLE).ok()?;
+        let values = identity::variable(pid, marker::VARIABLE).inspect_err(|error| self.note(error)).ok()?;
         Some(values.into_iter().filter_map(|value| String::from_utf8(value).ok()).collect())
     }
 
-    fn is_leader(&self, record: &Record) -> bool {
-        let Some(start) = record.start else { return false };
-        matches!(identity::grip(record.pid, start, record.inode), Ok(Some(_)))
+    fn bearer(&self, record: &Record) -> Bearer {
+        let Some(start) = record.start else { return Bearer::Stranger };
+        let grip = identity::grip(record.pid, start, record.inode).and_then(|grip| match grip {
+            Some(_) => Ok(Bearer::Leader),
+            // Gone since it was seen, or never ours.
+            None => Ok(identity::stat(record.pid)?.map_or(Bearer::Nobody, |_| Bearer::Stranger)),
+        });
+        grip.inspect_err(|error| self.note(error)).unwrap_or(Bearer::Nobody)
     }
 
     fn own(&self) -> [Pid; 2] {

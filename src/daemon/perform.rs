@@ -1,7 +1,9 @@
 //! Effect to deed, one match. The only deed that is answered in the same breath is a spawn.
 
 use super::Daemon;
-use super::{orders, report};
+use super::orders::{self, Order, Pending};
+use super::report;
+use super::shutdown::LastWord;
 use crate::engine::id::{RunId, Ticket};
 use crate::engine::message::{Cause, Effect, Event, FailureClass, Input, Outcome, Signal, State};
 use crate::engine::time::Duration;
@@ -31,6 +33,7 @@ impl Daemon {
                 self.metrics.forget(instance);
                 self.settle_waits_of(instance, None);
             }
+            Effect::ShutDown { instance, state, cause } => self.last_word = Some(LastWord { instance, state, cause }),
             Effect::Finished { survivors } => self.finished = Some(survivors),
         }
         None
@@ -101,13 +104,13 @@ impl Daemon {
     }
 
     fn reply(&mut self, ticket: Ticket, outcome: &Outcome) {
-        let Some(pending) = self.orders.close(ticket) else { return };
-        let reply = orders::reply(&pending.order, outcome, &self.roster);
-        if let Some(asker) = &pending.asker {
-            self.answer_conn(asker.conn, &reply, asker.id.as_ref());
+        let Some(Pending { order, asker }) = self.orders.close(ticket) else { return };
+        let reply = orders::reply(&order, outcome, &self.roster);
+        if let Order::Reload(wish, changes) = order {
+            return self.reload_done(wish, changes, outcome, reply, asker);
         }
-        if let orders::Order::Reload(changes) = pending.order {
-            self.reload_done(&changes, outcome);
+        if let Some(asker) = &asker {
+            self.answer_conn(asker.conn, &reply, asker.id.as_ref());
         }
     }
 }

@@ -142,6 +142,11 @@ impl Probes {
         self.table.len().saturating_sub(self.queue.len()) + PER_SCRIPT * self.by_pid.len()
     }
 
+    /// Whether checks ended that the engine has not heard of.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// The script with this pid, if it is not reaped.
     pub(super) fn of_pid(&self, pid: Pid) -> Option<Key> {
         self.by_pid.get(&pid).copied()
@@ -233,6 +238,10 @@ impl Daemon {
         for key in std::mem::take(&mut self.probes.marked) {
             self.advance(key);
         }
+        self.hear_answers();
+    }
+
+    fn hear_answers(&mut self) {
         for (probe, result) in std::mem::take(&mut self.probes.answers) {
             self.feed(Input::ProbeDone { probe, result });
         }

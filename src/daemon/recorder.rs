@@ -145,10 +145,10 @@ impl Daemon {
 
     /// At most as many bytes as this run wrote, so that the words of an earlier one are not taken for its own.
     fn last_of(&mut self, id: InstanceId, spec: &InstanceSpec, which: Stream) -> Strip {
-        if which == Stream::Stderr && log_of(spec, which).target == LogTarget::SameAsStdout {
+        let (written, sink) = self.streams.written_by(id, which);
+        if sink.is_none() && log_of(spec, which).target == LogTarget::SameAsStdout {
             return Strip::None(SHARED.into());
         }
-        let (written, sink) = self.streams.written_by(id, which);
         let query = TailQuery { bytes: Some(written.min(LAST)), lines: None, follow: false };
         let open = sink.and_then(|sink| self.streams.sinks_mut().file_mut(sink)).map(|file| tail_of(file, query));
         let read = match open {

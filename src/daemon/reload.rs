@@ -2,22 +2,34 @@
 
 use super::doorkeeper::Doorkeeper;
 use super::orders::{Asker, Order};
-use super::roster::Changes;
+use super::renewal::Renewal;
 use super::{Daemon, boot, vet};
 use crate::engine::id::Ticket;
 use crate::engine::message::{Command, Input, Outcome};
 use crate::spec::{Config, DaemonSpec};
 use crate::sys::clock;
+use crate::wire::reload::{Changes, Reloaded};
 use crate::wire::reply::{ErrorCode, Reply};
+
+/// What is to be done with the configuration as it is read anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Take it on.
+    Reload,
+    /// Only say what it would change.
+    Foresee,
+    /// Take it on, then restart what is other by it: all, or only these.
+    Update(Option<Vec<String>>),
+}
 
 impl Daemon {
     /// Puts a reload in the queue; nobody waits for the answer of one by SIGHUP.
-    pub(super) fn reload(&mut self, asker: Option<Asker>) {
+    pub(super) fn reload(&mut self, wish: Wish, asker: Option<Asker>) {
         if self.closing {
             return self.refuse(asker, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
         let conn = asker.as_ref().map(|asker| asker.conn);
-        let ticket = self.orders.open(Order::Reload(Changes::default()), asker);
+        let ticket = self.orders.open(Order::Reload(wish, Changes::default()), asker);
         if let Some(conn) = conn {
             self.note_ticket(conn, ticket);
         }
@@ -28,9 +40,9 @@ impl Daemon {
         self.reloads.push_back(ticket);
     }
 
-    /// Whether a reload could begin now.
+    /// Whether a reload could begin now, or the second half of an update.
     pub(super) fn reload_is_due(&self) -> bool {
-        !self.reload_under_way && !self.reloads.is_empty()
+        (!self.reload_under_way && !self.reloads.is_empty()) || !self.renewals.is_empty()
     }
 
     /// Begins the next reload in the queue, one a turn.
@@ -39,23 +51,46 @@ impl Daemon {
             return;
         }
         let Some(ticket) = self.reloads.pop_front() else { return };
-        log::info!("Reloading {}", self.config_path.display());
-        self.report_reloading();
+        let Some(wish) = self.orders.wish(ticket).cloned() else { return };
+        let is_meant = wish != Wish::Foresee;
+        if is_meant {
+            log::info!("Reloading {}", self.config_path.display());
+            self.report_reloading();
+        }
         let loaded = vet::load(&self.config_path);
         // Reading a large file takes a while, and nothing that is started now may seem to have lived through it.
         self.now = clock::monotonic();
+        let refused = |text| format!("Reload failed:\n{text}");
         match loaded {
-            Ok(config) => self.take_on(ticket, &config),
+            Ok(config) if wish == Wish::Foresee => self.foretell(ticket, &config),
+            Ok(config) => self.take_on(ticket, wish, &config),
             Err(problems) => {
                 let text = vet::render(&problems, &self.config_path);
-                log::error!("Reload refused, nothing changes:");
-                text.lines().for_each(|line| log::error!("{line}"));
-                self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
+                if is_meant {
+                    log::error!("Reload refused, nothing changes:");
+                    text.lines().for_each(|line| log::error!("{line}"));
+                }
+                self.give_up(ticket, ErrorCode::Failed, &refused(text));
             }
         }
-        if !self.reload_under_way {
+        if is_meant && !self.reload_under_way {
             self.report_reloaded();
         }
+    }
+
+    /// Answers what a reload would change, and changes nothing.
+    fn foretell(&mut self, ticket: Ticket, config: &Config) {
+        if let Some(text) = self.still_leaving(config) {
+            return self.give_up(ticket, ErrorCode::Failed, &text);
+        }
+        let changes = self.changes_by(config);
+        let Some(asker) = self.orders.close(ticket).and_then(|pending| pending.asker) else { return };
+        let reply = Reply::Reload(Box::new(Reloaded { changes, dry_run: true, ..Reloaded::default() }));
+        self.answer_conn(asker.conn, &reply, asker.id.as_ref());
+    }
+
+    fn changes_by(&self, config: &Config) -> Changes {
+        Changes { daemon: self.settings.changes(&config.daemon), ..self.roster.foresee(config) }
     }
 
     /// Answers a reload that did not begin.
@@ -64,9 +99,16 @@ impl Daemon {
         self.refuse(asker, code, message);
     }
 
-    /// The reload under way is over: the next one may come in the next turn.
-    pub(super) fn reload_done(&mut self, changes: &Changes, outcome: &Outcome) {
-        let Changes { added, removed, changed } = changes;
+    /// The reload under way is over: the next one may come in the next turn. An update is answered when all is restarted.
+    pub(super) fn reload_done(
+        &mut self,
+        wish: Wish,
+        changes: Changes,
+        outcome: &Outcome,
+        reply: Reply,
+        asker: Option<Asker>,
+    ) {
+        let Changes { added, removed, changed, .. } = &changes;
         let counts = format!("{} added, {} removed, {} changed", added.len(), removed.len(), changed.len());
         match outcome {
             Outcome::Done | Outcome::AlreadyUp => log::info!("Reload complete: {counts}"),
@@ -75,32 +117,44 @@ impl Daemon {
         }
         self.reload_under_way = false;
         self.report_reloaded();
+        let took_effect = matches!(outcome, Outcome::Done | Outcome::AlreadyUp | Outcome::Failed(_));
+        if let (Wish::Update(names), true, Reply::Reload(reloaded)) = (wish, took_effect, &reply) {
+            let Reloaded { code, message, .. } = &**reloaded;
+            let trouble = code.zip(message.clone());
+            return self.renewals.push_back(Renewal { asker, changes, names, trouble });
+        }
+        if let Some(asker) = asker {
+            self.answer_conn(asker.conn, &reply, asker.id.as_ref());
+        }
     }
 
-    fn take_on(&mut self, ticket: Ticket, config: &Config) {
-        if let Some(name) = self.still_leaving(config) {
-            let text = format!("{name} of the configuration before has not stopped yet: it cannot be added again now");
-            return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
+    fn take_on(&mut self, ticket: Ticket, wish: Wish, config: &Config) {
+        if let Some(text) = self.still_leaving(config) {
+            return self.give_up(ticket, ErrorCode::Failed, &text);
         }
         boot::log_warnings(config, &self.config_path);
-        self.take_on_settings(&config.daemon);
+        let changes = self.changes_by(config);
+        self.take_on_settings(&config.daemon, &changes);
         self.reload_under_way = true;
-        let (plan, changes) = self.roster.adopt(config, &mut self.engine);
+        let plan = self.roster.adopt(config, &mut self.engine);
         self.streams.set_limits(&self.roster);
         self.note_changes(&changes);
-        self.orders.reword(ticket, Order::Reload(changes));
+        self.orders.reword(ticket, Order::Reload(wish, changes));
         self.feed(Input::Command { ticket, command: Command::Reload(plan) });
     }
 
+    /// Why this configuration cannot be taken on yet.
     fn still_leaving(&self, config: &Config) -> Option<String> {
         let leaving = self.roster.leaving();
-        config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(name.as_str())).cloned()
+        let name = config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(name.as_str()))?;
+        let why = "of the configuration before has not stopped yet: it cannot be added again now";
+        Some(format!("Reload failed:\n{name} {why}"))
     }
 
-    fn take_on_settings(&mut self, new: &DaemonSpec) {
+    fn take_on_settings(&mut self, new: &DaemonSpec, changes: &Changes) {
         self.settings.take_on(new);
         self.connections.doorkeeper = Doorkeeper::new(self.settings.spec());
-        for option in self.settings.fixed_changes(new) {
+        for option in &changes.daemon.next_start {
             log::warn!("[supervice] {option} changed: takes effect when the daemon is started anew");
         }
     }

@@ -1,11 +1,13 @@
 //! Names and groups to ids, and the specs behind them. The engine knows none of these.
 
+use super::changes;
 use crate::engine::Engine;
 use crate::engine::id::InstanceId;
 use crate::engine::message::Plan as EnginePlan;
 use crate::engine::time::Instant;
 use crate::spec::{Config, Given, GroupSpec, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
+use crate::wire::reload::Changes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
@@ -56,17 +58,6 @@ pub struct Roster {
     untidy: bool,
 }
 
-/// What a reload changed, in names, each list sorted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// New instances.
-    pub added: Vec<String>,
-    /// Instances that stop and go.
-    pub removed: Vec<String>,
-    /// Instances with another spec.
-    pub changed: Vec<String>,
-}
-
 impl Roster {
     /// The entry of an instance, also while it is leaving.
     pub fn entry(&self, id: InstanceId) -> Option<&Entry> {
@@ -103,25 +94,40 @@ impl Roster {
         &self.order
     }
 
-    /// Takes on a new configuration: what the engine has to do, and the same in names.
-    pub fn adopt(&mut self, config: &Config, engine: &mut Engine) -> (EnginePlan, Changes) {
-        let (mut plan, mut changes) = (EnginePlan::default(), Changes::default());
-        self.dismiss_all_but(&config.instances, &mut plan, &mut changes);
+    /// What a new configuration changes, in names; what it changes of the daemon itself is not in it.
+    pub fn foresee(&self, config: &Config) -> Changes {
+        let mut changes = Changes::default();
+        let kept: HashSet<&str> = config.instances.iter().map(|spec| spec.name.as_str()).collect();
+        let gone = self.by_name.keys().filter(|name| !kept.contains(name.as_str()));
+        changes.removed.extend(gone.cloned());
+        let mut specs: Vec<&InstanceSpec> = config.instances.iter().collect();
+        specs.sort_by(|a, b| a.name.cmp(&b.name));
+        for spec in specs {
+            match self.by_name(&spec.name).and_then(|id| self.entries.get(&id)) {
+                None => changes.added.push(spec.name.clone()),
+                Some(entry) => changes::compare(&entry.spec, spec, &mut changes),
+            }
+        }
+        changes.removed.sort();
+        changes
+    }
+
+    /// Takes on a new configuration: what the engine has to do.
+    pub fn adopt(&mut self, config: &Config, engine: &mut Engine) -> EnginePlan {
+        let mut plan = EnginePlan::default();
+        self.dismiss_all_but(&config.instances, &mut plan);
         let mut order = Vec::with_capacity(config.instances.len());
         for spec in &config.instances {
             order.push(match self.by_name(&spec.name) {
-                Some(id) => self.update(id, spec, &mut plan, &mut changes),
-                None => self.enrol(spec, engine, &mut plan, &mut changes),
+                Some(id) => self.update(id, spec, &mut plan),
+                None => self.enrol(spec, engine, &mut plan),
             });
         }
         order.extend(self.order.iter().filter(|id| self.entries.get(id).is_some_and(|entry| entry.leaving)));
         self.order = order;
         self.regroup(&config.groups);
         self.given.clone_from(&config.positions.given);
-        for list in [&mut changes.added, &mut changes.removed, &mut changes.changed] {
-            list.sort();
-        }
-        (plan, changes)
+        plan
     }
 
     /// Drops what is known of an instance that the engine let go; [`tidy`](Self::tidy) is to follow.
@@ -143,7 +149,7 @@ impl Roster {
         entries.filter(|entry| entry.leaving).map(|entry| entry.spec.name.as_str()).collect()
     }
 
-    fn dismiss_all_but(&mut self, kept: &[InstanceSpec], plan: &mut EnginePlan, changes: &mut Changes) {
+    fn dismiss_all_but(&mut self, kept: &[InstanceSpec], plan: &mut EnginePlan) {
         let kept: HashSet<&str> = kept.iter().map(|spec| spec.name.as_str()).collect();
         for &id in &self.order {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
@@ -151,23 +157,15 @@ impl Roster {
                 entry.leaving = true;
                 self.by_name.remove(&entry.spec.name);
                 plan.removed.push(id);
-                changes.removed.push(entry.spec.name.clone());
             }
         }
     }
 
-    fn update(
-        &mut self,
-        id: InstanceId,
-        spec: &InstanceSpec,
-        plan: &mut EnginePlan,
-        changes: &mut Changes,
-    ) -> InstanceId {
+    fn update(&mut self, id: InstanceId, spec: &InstanceSpec, plan: &mut EnginePlan) -> InstanceId {
         if let Some(entry) = self.entries.get_mut(&id).filter(|entry| *entry.spec != *spec) {
             // A program that only moved to another group has nothing new to start with.
-            if !differs_only_in_group(&entry.spec, spec) {
+            if !changes::differs_only_in_group(&entry.spec, spec) {
                 plan.changed.push((id, spec.policy.clone()));
-                changes.changed.push(spec.name.clone());
             }
             entry.spec = Rc::new(spec.clone());
             entry.plan = None;
@@ -175,13 +173,7 @@ impl Roster {
         id
     }
 
-    fn enrol(
-        &mut self,
-        spec: &InstanceSpec,
-        engine: &mut Engine,
-        plan: &mut EnginePlan,
-        changes: &mut Changes,
-    ) -> InstanceId {
+    fn enrol(&mut self, spec: &InstanceSpec, engine: &mut Engine, plan: &mut EnginePlan) -> InstanceId {
         let id = engine.add(spec.policy.clone());
         self.entries.insert(
             id,
@@ -189,7 +181,6 @@ impl Roster {
         );
         self.by_name.insert(spec.name.clone(), id);
         plan.added.push(id);
-        changes.added.push(spec.name.clone());
         id
     }
 
@@ -200,9 +191,4 @@ impl Roster {
             self.groups.insert(group.name.clone(), members);
         }
     }
-}
-
-fn differs_only_in_group(old: &InstanceSpec, new: &InstanceSpec) -> bool {
-    let moved = InstanceSpec { group: new.group.clone(), ..old.clone() };
-    moved == *new
 }

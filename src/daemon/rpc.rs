@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::orders::{Asker, Order};
+use super::reload::Wish;
 use super::roster::Entry;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
@@ -24,7 +25,8 @@ impl Daemon {
         }
         self.metrics.requests += 1;
         self.stop_following(conn);
-        let Envelope { id, request } = match request::decode(frame) {
+        self.watchers.forget(conn);
+        let Envelope { id, progress, request } = match request::decode(frame) {
             Ok(envelope) => envelope,
             Err(rejection) => {
                 let reply = Reply::error(rejection.code, &rejection.message, None);
@@ -35,6 +37,14 @@ impl Daemon {
             let text = format!("You may only ask: {} takes the role admin (socket_users)", request.command());
             return self.answer_conn(conn, &Reply::error(ErrorCode::Denied, text, None), id.as_ref());
         }
+        let watcher = progress.then(|| id.clone());
+        self.obey(conn, id, request);
+        if let Some(id) = watcher {
+            self.watch_order(conn, id);
+        }
+    }
+
+    fn obey(&mut self, conn: Key, id: Option<Id>, request: Request) {
         match request {
             Request::Status(query) => self.status(conn, &query, id.as_ref()),
             Request::Start { name } => self.order_one(conn, id, name, Verb::Start),
@@ -43,7 +53,9 @@ impl Daemon {
             Request::Many { verb, names } => self.order_many(conn, id, verb, &names),
             Request::StartGroup { name } => self.order_group(conn, id, name, Verb::Start),
             Request::StopGroup { name } => self.order_group(conn, id, name, Verb::Stop),
-            Request::Reload => self.reload(Some(Asker { conn, id })),
+            Request::Reload => self.reload(Wish::Reload, Some(Asker { conn, id })),
+            Request::DryReload => self.reload(Wish::Foresee, Some(Asker { conn, id })),
+            Request::Update { names } => self.update(conn, id, names),
             Request::Reopen => self.reopen_asked(conn, id.as_ref()),
             Request::TreatLogs { deed, name } => self.treat_logs(conn, id.as_ref(), &name, deed),
             Request::TreatManyLogs { deed, names } => self.treat_many_logs(conn, id.as_ref(), &names, deed),
@@ -164,6 +176,8 @@ impl Daemon {
         detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(Cow::from);
         if verbose {
             detail.group = Some(entry.spec.group.as_str().into());
+            detail.restarts = Some(instance.lives().saturating_sub(1));
+            detail.output_bytes = Some(self.streams.carried(id));
             detail.program = Some(entry.spec.program.as_str().into());
             detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
         }
@@ -209,6 +223,8 @@ fn needed(request: &Request) -> Role {
         | Request::StartGroup { .. }
         | Request::StopGroup { .. }
         | Request::Reload
+        | Request::DryReload
+        | Request::Update { .. }
         | Request::Reopen
         | Request::TreatLogs { .. }
         | Request::TreatManyLogs { .. }

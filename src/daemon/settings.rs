@@ -1,6 +1,8 @@
 //! The daemon's own settings as they are in force: the file's, less what the command line overrides; its lock, its log.
 
+use super::changes;
 use super::options::Options;
+use crate::config::differences;
 use crate::engine::time::Instant;
 use crate::logs::daemon_log::{DaemonLog, format_line};
 use crate::logs::rotating_file::Limits;
@@ -8,6 +10,7 @@ use crate::logs::sink::Notice;
 use crate::spec::{DaemonSpec, LogLevel};
 use crate::sys::clock;
 use crate::sys::lock::PidLock;
+use crate::wire::reload::Effect;
 use std::path::{Path, PathBuf};
 
 /// Where a daemon logs when nobody said where.
@@ -55,18 +58,16 @@ impl Settings {
         &self.spec
     }
 
-    /// What a new section changes that only a new start can.
-    pub(super) fn fixed_changes(&self, new: &DaemonSpec) -> Vec<&'static str> {
-        let old = &self.spec;
-        let options = [
-            ("logfile", !self.logfile_is_fixed && old.logfile != new.logfile),
-            ("pidfile", old.pidfile != new.pidfile),
-            ("socket", old.socket != new.socket),
-            ("socket_mode", old.socket_mode() != new.socket_mode()),
-            ("socket_group", old.socket_group != new.socket_group),
-            ("state_file", old.state_file != new.state_file),
-        ];
-        options.into_iter().filter(|(_, changed)| *changed).map(|(option, _)| option).collect()
+    /// What a new section changes. What the command line fixed stays as it is.
+    pub(super) fn changes(&self, new: &DaemonSpec) -> Effect {
+        let is_fixed = |option: &str| match option {
+            "logfile" => self.logfile_is_fixed,
+            "loglevel" => self.level_is_fixed,
+            _ => false,
+        };
+        let mut options = differences::of_daemon(&self.spec, new);
+        options.retain(|option| !is_fixed(option.name));
+        changes::effect("", &options)
     }
 
     /// Whether a pidfile keeps a second daemon away.

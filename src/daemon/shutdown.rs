@@ -2,11 +2,38 @@
 
 use super::Daemon;
 use crate::engine::id::InstanceId;
+use crate::engine::message::{Cause, ExitStatus, State};
 use crate::engine::time::Duration;
-use crate::sys::clock;
+use crate::sys::{clock, spawn};
+
+/// A command that is not there, as shells tell it.
+const NOT_FOUND: i32 = 127;
+
+/// One that could not be run.
+const NOT_RUN: i32 = 126;
 
 /// How long clients get to take the answers they are owed.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A program whose end is to be the daemon's, and how it ended.
+#[derive(Debug)]
+pub(super) struct LastWord {
+    pub(super) instance: InstanceId,
+    pub(super) state: State,
+    pub(super) cause: Option<Cause>,
+}
+
+/// What a shell would say of it. Of one that was given up, or that we ended ourselves, success is never told.
+fn exit_code(state: State, cause: Option<Cause>) -> i32 {
+    match cause {
+        Some(Cause::Exit(ExitStatus::Code(0))) => i32::from(state == State::Fatal),
+        Some(Cause::Exit(ExitStatus::Code(code))) => i32::from(code),
+        Some(Cause::Exit(ExitStatus::Signal { number, .. })) => 128 + i32::from(number),
+        Some(Cause::Spawn(error)) if spawn::is_not_found(&error) => NOT_FOUND,
+        Some(Cause::Spawn(_)) => NOT_RUN,
+        Some(Cause::Unhealthy | Cause::NotReady | Cause::Hung) | None => 1,
+    }
+}
 
 impl Daemon {
     /// Everything is down, or cannot be killed: the rest of the daemon's own life.
@@ -27,7 +54,20 @@ impl Daemon {
         self.settings.release_lock();
         log::info!("Shutdown complete");
         log::logger().flush();
-        i32::from(!survivors.is_empty())
+        match self.exit_code {
+            Some(code) if code != 0 => code,
+            Some(_) | None => i32::from(!survivors.is_empty()),
+        }
+    }
+
+    /// Shuts down because a program ended whose end is to be ours, and remembers to end as it did.
+    pub(super) fn obey_programs(&mut self) {
+        let Some(LastWord { instance, state, cause }) = self.last_word.take().filter(|_| !self.closing) else { return };
+        let code = exit_code(state, cause);
+        self.exit_code = Some(code);
+        let option = if state == State::Fatal { "on_fatal" } else { "on_exit" };
+        let why = format!("{} is {state} and has {option} = shutdown (exit status {code})", self.roster.name(instance));
+        self.close_down(&why, None);
     }
 
     /// Answers what was asked before the end and lets clients take their replies.

@@ -4,9 +4,10 @@
 
 use super::children::{Child, Trace};
 use super::streams::Opened;
-use super::{Daemon, notices, source};
-use crate::engine::id::{InstanceId, RunId};
+use super::{Alarm, Daemon, notices, source};
+use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
+use crate::engine::time::Duration;
 use crate::reactor::source::Kind;
 use crate::spec::{InstanceSpec, LogTarget};
 use crate::sys::clock;
@@ -26,6 +27,9 @@ const RESERVE: usize = 64;
 /// Descriptors one child takes while its exec is under way: pidfd, verdict, two pipes with both ends, two files.
 const PER_CHILD: usize = 8;
 
+/// When a child that could not be watched is tried again.
+const WATCH_AGAIN: Duration = Duration::from_secs(1);
+
 /// Runs that wait to be made.
 #[derive(Debug)]
 pub(super) struct Spawner {
@@ -37,12 +41,22 @@ pub(super) struct Spawner {
     nofile: usize,
     /// Nobody is made yet: what an earlier daemon left comes first.
     held: bool,
+    /// Children of which the kernel could not be asked to tell.
+    unwatched: Vec<(Key, Kind)>,
 }
 
 impl Spawner {
     pub(super) fn new(inherited: Inherited, nofile: usize) -> Spawner {
         let (queue, waiting) = (VecDeque::new(), HashSet::new());
-        Spawner { queue, waiting, left_this_turn: SPAWNS_PER_TURN, inherited, nofile, held: false }
+        Spawner {
+            queue,
+            waiting,
+            left_this_turn: SPAWNS_PER_TURN,
+            inherited,
+            nofile,
+            held: false,
+            unwatched: Vec::new(),
+        }
     }
 
     /// Whether somebody waits.
@@ -223,15 +237,32 @@ impl Daemon {
 
     fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened, trace: Trace) {
         let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
-        let (pidfd_raw, verdict_raw) = (pidfd.as_ref().map(AsRawFd::as_raw_fd), verdict.as_raw_fd());
         let key = self.children.insert(Child::new(run, pid, pidfd, verdict, Some(trace)));
-        let watched = [(pidfd_raw, Kind::Child), (Some(verdict_raw), Kind::Verdict)];
-        for (fd, kind) in watched {
-            if let Some(Err(error)) = fd.map(|fd| self.reactor.watch(fd, source(kind, key))) {
-                log::error!("watching process {pid} failed: {error}");
-            }
+        self.watch_child(key, Kind::Child);
+        self.watch_child(key, Kind::Verdict);
+        self.streams.attach(run.instance, opened, (stdout, stderr), (&mut self.reactor, self.now));
+    }
+
+    /// A child that nobody watches would never be seen to run, nor to die.
+    fn watch_child(&mut self, key: Key, kind: Kind) {
+        let Some(child) = self.children.get(key) else { return };
+        let fd = match kind {
+            Kind::Verdict => child.verdict.as_ref().map(AsRawFd::as_raw_fd),
+            _ => child.pidfd.as_ref().filter(|_| child.reaped.is_none()).map(AsRawFd::as_raw_fd),
+        };
+        let Some(Err(error)) = fd.map(|fd| self.reactor.watch(fd, source(kind, key))) else { return };
+        log::error!("watching process {} failed, it is tried again in a second: {error}", child.pid);
+        if self.spawner.unwatched.is_empty() {
+            self.arm(WATCH_AGAIN, Alarm::Watch);
         }
-        self.streams.attach(run.instance, opened, (stdout, stderr), &mut self.reactor);
+        self.spawner.unwatched.push((key, kind));
+    }
+
+    /// Those that could not be watched; whatever they have to say is heard at once.
+    pub(super) fn watch_again(&mut self) {
+        for (key, kind) in std::mem::take(&mut self.spawner.unwatched) {
+            self.watch_child(key, kind);
+        }
     }
 }
 

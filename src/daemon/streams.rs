@@ -54,7 +54,7 @@ struct Stream {
     lines: Option<Lines>,
     /// Events are heard of; not while it rests.
     watched: bool,
-    /// Bytes that came from it so far.
+    /// Bytes of it that went out so far.
     written: u64,
     /// What it lost, since it began to lose.
     losing: Option<u64>,
@@ -80,6 +80,8 @@ pub(super) struct Streams {
     grown: usize,
     /// Bytes lost on the way into a sink, by instance.
     dropped: HashMap<InstanceId, u64>,
+    /// Bytes that came in, by instance.
+    carried: HashMap<InstanceId, u64>,
     last: HashMap<InstanceId, Last>,
     turns: Vec<Turn>,
     notices: Vec<Notice>,
@@ -95,12 +97,15 @@ struct IntoSink<'a> {
     lines: &'a mut Option<Lines>,
     now: Instant,
     dropped: u64,
+    /// Not what passed.
+    wrote: u64,
 }
 
 impl IntoSink<'_> {
     fn write(&mut self, bytes: &[u8]) {
         let written = self.sinks.write(self.sink, bytes, self.now);
         self.dropped += written.dropped as u64;
+        self.wrote += bytes.len() as u64;
     }
 }
 
@@ -138,6 +143,7 @@ impl Streams {
             rests: TimerQueue::default(),
             grown: 0,
             dropped: HashMap::new(),
+            carried: HashMap::new(),
             last: HashMap::new(),
             turns: Vec::new(),
             notices: Vec::new(),
@@ -154,6 +160,11 @@ impl Streams {
     /// Bytes of this instance that found no place in its logs.
     pub(super) fn dropped(&self, id: InstanceId) -> Option<u64> {
         self.dropped.get(&id).copied()
+    }
+
+    /// Bytes of an instance that came in so far.
+    pub(super) fn carried(&self, id: InstanceId) -> u64 {
+        self.carried.get(&id).copied().unwrap_or(0)
     }
 
     /// Bytes of all that found no place in a log.
@@ -188,7 +199,7 @@ impl Streams {
         id: InstanceId,
         opened: Opened,
         pipes: (Option<OwnedFd>, Option<OwnedFd>),
-        reactor: &mut Reactor,
+        (reactor, now): (&mut Reactor, Instant),
     ) {
         let mut last = Last::default();
         let pairs = [(opened.stdout, pipes.0, Which::Stdout), (opened.stderr, pipes.1, Which::Stderr)];
@@ -203,7 +214,9 @@ impl Streams {
             let Some(stream) = self.table.get_mut(key) else { continue };
             let name = source(Kind::Output, key);
             if let Err(error) = reactor.register(stream.output.reader_mut(), name, Interest::READABLE) {
-                log::error!("watching a child's output failed, it is read at its end only: {error}");
+                log::error!("watching a child's output failed, it is looked at each second: {error}");
+                stream.watched = false;
+                self.rests.arm(now + UNWATCHED, key);
             }
         }
         self.last.insert(id, last);
@@ -288,17 +301,14 @@ impl Streams {
         }
     }
 
-    /// A line that was begun goes out: its end does not come any more.
-    fn finish_lines(&mut self, key: Key, now: Instant) {
-        let Some(stream) = self.table.get_mut(key) else { return };
-        let mut rest = Vec::new();
-        if let Some(lines) = &mut stream.lines {
-            lines.finish(&clock::rfc3339(clock::wall()), &mut rest);
+    /// Counts what the last serving moved.
+    fn note_moved(&mut self, key: Key) -> usize {
+        let Some(stream) = self.table.get(key) else { return 0 };
+        let moved = stream.output.moved;
+        if moved > 0 {
+            *self.carried.entry(stream.output.instance).or_default() += moved as u64;
         }
-        if !rest.is_empty() {
-            let written = self.sinks.write(stream.sink, &rest, now);
-            *self.dropped.entry(stream.output.instance).or_default() += written.dropped as u64;
-        }
+        moved
     }
 
     fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
@@ -306,11 +316,11 @@ impl Streams {
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
         let lines = &mut stream.lines;
-        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0 };
+        let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0, wrote: 0 };
         let served = stream.output.serve(scratch, &mut taker);
-        let lost = taker.dropped;
+        let (lost, wrote) = (taker.dropped, taker.wrote);
         stream.pace.note(stream.output.moved);
-        stream.written += stream.output.moved as u64;
+        stream.written += if stream.lines.is_some() { wrote } else { stream.output.moved as u64 };
         if lost > 0 {
             *dropped.entry(stream.output.instance).or_default() += lost;
         }
@@ -325,7 +335,7 @@ impl Daemon {
     /// Moves what a stream brings, within its budget; how many bytes that were.
     pub(super) fn serve_stream(&mut self, key: Key) -> usize {
         let served = self.streams.serve(key, self.now);
-        let moved = self.streams.table.get(key).map_or(0, |stream| stream.output.moved);
+        let moved = self.streams.note_moved(key);
         match served {
             Some(Served::More) => {
                 if let Some(stream) = self.streams.table.get_mut(key) {

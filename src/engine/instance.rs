@@ -41,7 +41,7 @@ use super::message::{
 };
 use super::outbox::{Note, Outbox, Waiter};
 use super::phase::{AfterStop, Leader, Phase, Run, Step, StopStage};
-use super::policy::{PACE, Policy, Readiness, backoff};
+use super::policy::{Consequence, PACE, Policy, Readiness, backoff};
 use super::time::{Duration, Instant};
 use alloc::rc::Rc;
 
@@ -122,6 +122,11 @@ impl Instance {
     /// Failed attempts since it was last RUNNING or ordered about.
     pub fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// How often it was launched, so far.
+    pub fn lives(&self) -> u32 {
+        self.lives
     }
 
     /// The last thing that went wrong, since it was last ordered up.
@@ -288,6 +293,19 @@ impl Instance {
                 self.enter(Phase::Stopped, out);
                 out.note(Note::Gone(self.id));
             }
+        }
+        self.note_end(then, out);
+    }
+
+    /// Where it will not come back by itself from, its end may be the end of all.
+    fn note_end(&self, then: AfterStop, out: &mut Outbox) {
+        let (consequence, state) = match then {
+            AfterStop::Exit => (self.policy.on_exit, State::Exited),
+            AfterStop::Fatal => (self.policy.on_fatal, State::Fatal),
+            AfterStop::Stay | AfterStop::Launch | AfterStop::Backoff { .. } | AfterStop::Leave => return,
+        };
+        if consequence == Consequence::Shutdown {
+            out.note(Note::Last(self.id, state));
         }
     }
 

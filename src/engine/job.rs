@@ -123,6 +123,11 @@ impl Jobs {
         self.take(ticket);
     }
 
+    /// Of how many an order still waits to hear.
+    pub(super) fn left(&self, ticket: Ticket) -> Option<usize> {
+        self.jobs.get(&ticket).map(|job| job.open.len())
+    }
+
     /// Whether no order waits.
     pub(super) fn is_empty(&self) -> bool {
         self.jobs.is_empty()

@@ -175,7 +175,7 @@ pub struct Plan {
     pub added: Vec<InstanceId>,
     /// To stop, then to forget.
     pub removed: Vec<InstanceId>,
-    /// Stop, retry and health settings apply at once, the rest at the next start.
+    /// Stop, retry and health settings and what its end means apply at once, the rest at the next start.
     pub changed: Vec<(InstanceId, Policy)>,
 }
 
@@ -462,6 +462,15 @@ pub enum Effect {
     Forget {
         /// Whom.
         instance: InstanceId,
+    },
+    /// A program ended for good whose end is to be the daemon's: order a shutdown. Sent at most once.
+    ShutDown {
+        /// Which program.
+        instance: InstanceId,
+        /// EXITED or FATAL.
+        state: State,
+        /// How it ended.
+        cause: Option<Cause>,
     },
     /// The shutdown is complete; `survivors` could not be killed.
     Finished {

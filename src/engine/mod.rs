@@ -24,7 +24,7 @@ pub use phase::Run;
 
 use alloc::rc::Rc;
 use closing::Closing;
-use id::{InstanceId, ProbeId, RunId, Stamp};
+use id::{InstanceId, ProbeId, RunId, Stamp, Ticket};
 use job::{Goal, Jobs, Standing};
 use message::{Effect, Input, State};
 use outbox::{Note, Outbox, Waiter};
@@ -43,6 +43,8 @@ pub struct Engine {
     last_policy: Option<Rc<Policy>>,
     jobs: Jobs,
     closing: Option<Closing>,
+    /// The end of a program was told to be the end of all.
+    last_seen: bool,
     out: Outbox,
     stale_inputs: u64,
 }
@@ -56,6 +58,7 @@ impl Engine {
             last_policy: None,
             jobs: Jobs::default(),
             closing: None,
+            last_seen: false,
             out: Outbox::new(now, seed),
             stale_inputs: 0,
         }
@@ -156,6 +159,12 @@ impl Engine {
         self.instances.iter().map(|(_, instance)| instance)
     }
 
+    /// How many an order still waits for; `None` for one that is answered, or not known.
+    pub fn left_of(&self, ticket: Ticket) -> Option<usize> {
+        let closing = self.closing.as_ref().filter(|closing| closing.tickets.contains(&ticket));
+        self.jobs.left(ticket).or(closing.map(|closing| closing.busy.len()))
+    }
+
     /// How many inputs named a run or a probe that is past. They changed nothing.
     pub fn stale_inputs(&self) -> u64 {
         self.stale_inputs
@@ -194,6 +203,7 @@ impl Engine {
                 Note::Reached(id, state) => self.settle_state(id, state),
                 Note::Stuck(id) => self.settle_failed(id, State::Stopping),
                 Note::Gone(id) => self.forget(id),
+                Note::Last(id, state) => self.end_with(id, state),
             }
         }
         self.finish_if_down();

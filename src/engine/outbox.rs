@@ -25,6 +25,8 @@ pub(super) enum Note {
     Stuck(InstanceId),
     /// It was to be removed and is down.
     Gone(InstanceId),
+    /// It comes to this state for good, and its end is to be the end of all.
+    Last(InstanceId, State),
 }
 
 /// The desk on which an instance decides.

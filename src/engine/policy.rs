@@ -26,6 +26,15 @@ pub enum Readiness {
     Checked,
 }
 
+/// `on_exit`, `on_fatal`: what the end of one program means for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// The others go on.
+    Nothing,
+    /// The daemon shuts down, and ends as the program did.
+    Shutdown,
+}
+
 /// When and how often the health of a run is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthPolicy {
@@ -64,6 +73,10 @@ pub struct Policy {
     pub stop_timeout: Duration,
     /// Do not clear away what is left of the process group of a run that died unasked.
     pub allow_leftover: bool,
+    /// What follows when it is EXITED and will not come back by itself.
+    pub on_exit: Consequence,
+    /// What follows when it is given up.
+    pub on_fatal: Consequence,
     /// `None`: no health checks.
     pub health: Option<HealthPolicy>,
 }

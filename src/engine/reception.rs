@@ -160,6 +160,17 @@ impl Engine {
         self.closing = Some(Closing { stage: ClosingStage::Asked { deadline }, tickets: Vec::from([ticket]), busy });
     }
 
+    /// The first program whose end is the end of all has the shutdown asked for; the order itself comes as any other does.
+    pub(super) fn end_with(&mut self, id: InstanceId, state: State) {
+        if self.closing.is_some() || self.last_seen {
+            return;
+        }
+        let Some(instance) = self.instances.get(id.0) else { return };
+        self.last_seen = true;
+        let cause = instance.last_cause();
+        self.out.put(Effect::ShutDown { instance: id, state, cause });
+    }
+
     pub(super) fn closing_deadline(&mut self, stamp: Stamp) {
         let Some(closing) = self.closing.as_ref().filter(|closing| closing.holds(stamp)) else { return };
         match closing.stage {
@@ -217,7 +228,7 @@ fn distinct(instances: Vec<InstanceId>) -> Vec<InstanceId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::policy::Policy;
+    use crate::engine::policy::{Autorestart, Consequence, Policy};
     use crate::engine::rig::{BAD, OK, Rig, policy, seconds};
 
     #[test]
@@ -308,6 +319,86 @@ mod tests {
         assert!(rig.shutdown(30).is_empty());
         let told = rig.exited(BAD);
         assert_eq!(told[1..], ["STOPPING>STOPPED", "reply 2 Done", "reply 3 Done", "reply 4 Done", "finished 0"]);
+    }
+
+    fn last() -> Policy {
+        Policy {
+            autorestart: Autorestart::Never,
+            on_exit: Consequence::Shutdown,
+            on_fatal: Consequence::Shutdown,
+            ..policy()
+        }
+    }
+
+    #[test]
+    fn an_end_that_no_restart_follows_is_the_end_of_all() {
+        let mut rig = Rig::running(last());
+        assert_eq!(rig.exited(BAD), ["exited 1 1 unexpected", "RUNNING>EXITED", "end with EXITED 1"]);
+        assert_eq!(rig.shutdown(30), ["reply 2 Done", "finished 0"]);
+    }
+
+    #[test]
+    fn a_failed_start_that_is_not_tried_again_is_one_too() {
+        let mut rig = Rig::starting(last());
+        let told = ["exited 1 0 expected", "STARTING>EXITED", "end with EXITED 0", "reply 1 Failed EXITED"];
+        let mut seen = rig.exited(OK);
+        seen.sort();
+        let mut told = told.map(String::from);
+        told.sort();
+        assert_eq!(seen, told);
+    }
+
+    #[test]
+    fn what_is_left_behind_goes_first() {
+        let mut rig = Rig::running(last());
+        let told = rig.exited_with_leftovers(BAD);
+        assert!(!told.iter().any(|line| line.starts_with("end")), "{told:?}");
+        assert_eq!(rig.group_empty(), ["STOPPING>EXITED", "end with EXITED 1"]);
+    }
+
+    #[test]
+    fn what_cannot_be_killed_does_not_hold_the_end_up() {
+        let mut rig = Rig::running(last());
+        rig.exited_with_leftovers(BAD);
+        assert_eq!(rig.wait(seconds(12))[2..], ["unkillable 1", "end with EXITED 1"]);
+    }
+
+    #[test]
+    fn an_end_that_was_ordered_means_nothing() {
+        let mut rig = Rig::running(last());
+        rig.stop();
+        assert_eq!(rig.exited(BAD), ["exited 1 1 expected", "STOPPING>STOPPED", "reply 2 Done"]);
+        let mut rig = Rig::running(last());
+        rig.shutdown(30);
+        assert_eq!(rig.exited(BAD)[2..], ["reply 2 Done", "finished 0"]);
+    }
+
+    #[test]
+    fn an_end_that_a_restart_follows_means_nothing_until_it_is_given_up() {
+        let mut rig = Rig::starting(Policy { autorestart: Autorestart::Always, start_retries: 0, ..last() });
+        let told = rig.exited(BAD);
+        assert_eq!(told[1..3], ["STARTING>FATAL", "reply 1 Failed FATAL"]);
+        assert_eq!(told[3..], ["end with FATAL 1"]);
+        let mut rig = Rig::running(Policy { autorestart: Autorestart::Always, ..last() });
+        assert_eq!(rig.exited(BAD)[2..], ["EXITED>STARTING", "spawn 2"]);
+    }
+
+    #[test]
+    fn the_first_end_decides() {
+        let mut rig = Rig::running(last());
+        rig.exited(BAD);
+        rig.start();
+        rig.spawned();
+        rig.exec_ok();
+        let told = rig.exited(OK);
+        assert!(!told.iter().any(|line| line.starts_with("end")), "{told:?}");
+    }
+
+    #[test]
+    fn a_reload_changes_at_once_what_an_end_means() {
+        let mut rig = Rig::running(last());
+        rig.change(Policy { on_exit: Consequence::Nothing, ..last() });
+        assert_eq!(rig.exited(BAD), ["exited 1 1 unexpected", "RUNNING>EXITED"]);
     }
 
     #[test]

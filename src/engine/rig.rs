@@ -3,10 +3,10 @@
 
 use super::id::{InstanceId, ProbeId, RunId, Ticket};
 use super::message::{
-    Command, Effect, Event, ExitStatus, FailureClass, Input, Outcome, Plan, ProbeResult, Signal, SpawnError,
+    Cause, Command, Effect, Event, ExitStatus, FailureClass, Input, Outcome, Plan, ProbeResult, Signal, SpawnError,
     SpawnStage, State,
 };
-use super::policy::{Autorestart, HealthPolicy, Policy, Readiness};
+use super::policy::{Autorestart, Consequence, HealthPolicy, Policy, Readiness};
 use super::time::{Duration, Instant};
 use super::{Engine, Instance};
 use alloc::collections::BTreeSet;
@@ -35,6 +35,8 @@ pub(crate) fn policy() -> Policy {
         stop_signal: Signal::TERM,
         stop_timeout: seconds(10),
         allow_leftover: false,
+        on_exit: Consequence::Nothing,
+        on_fatal: Consequence::Nothing,
         health: None,
     }
 }
@@ -290,7 +292,17 @@ fn tell(effect: Effect) -> String {
         Effect::Reply { ticket, outcome } => format!("reply {} {}", ticket.0, tell_outcome(&outcome)),
         Effect::Publish(event) => tell_event(event),
         Effect::Forget { .. } => String::from("forget"),
+        Effect::ShutDown { state, cause, .. } => {
+            format!("end with {state} {}", cause.map_or("none".into(), tell_cause))
+        }
         Effect::Finished { survivors } => format!("finished {}", survivors.len()),
+    }
+}
+
+fn tell_cause(cause: Cause) -> String {
+    match cause {
+        Cause::Exit(status) => tell_status(status),
+        Cause::Spawn(_) | Cause::Unhealthy | Cause::NotReady | Cause::Hung => format!("{cause:?}"),
     }
 }
 

@@ -71,7 +71,7 @@ _PROGRAM() {
     fi
     for line in "${(@)answer[2,-1]}"; do
         values+=("${line%%$'\t'*}")
-        shown+=("${${line%%$'\t'*}//\%/%%}${${line#*$'\t'}:+  -- ${line#*$'\t'}}")
+        shown+=("${${line%$'\t'}/$'\t'/  -- }")
     done
     (( $#values )) || return 1
     if [[ $answer[1] == open ]]; then

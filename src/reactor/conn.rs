@@ -88,6 +88,11 @@ impl<S: Read + Write> Conn<S> {
         write(&mut self.out);
     }
 
+    /// The request under way is not answered, but there is something to tell meanwhile; `serve` sends it.
+    pub fn tell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.out);
+    }
+
     /// Closes once everything is sent.
     pub fn close_after_send(&mut self) {
         self.closing = true;

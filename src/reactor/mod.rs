@@ -71,7 +71,12 @@ impl Reactor {
     /// # Errors
     /// What the kernel says.
     pub fn register(&self, source: &mut impl Source, id: SourceId, interest: Interest) -> io::Result<()> {
-        self.poll.registry().register(source, id.token(), interest)
+        let registered = self.poll.registry().register(source, id.token(), interest);
+        if registered.is_err() {
+            // Else a debug build takes the next try for a second registration.
+            self.deregister(source);
+        }
+        registered
     }
 
     /// Watches a mio source no longer.

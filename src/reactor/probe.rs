@@ -170,14 +170,13 @@ impl Caller {
 
 /// Whether the connect is through. A spurious event leaves it where it was.
 fn connected(stream: &TcpStream) -> Result<bool, Fault> {
-    if let Some(error) = stream.take_error().map_err(Fault::Connect)? {
-        return Err(connect_fault(error));
-    }
     match stream.peer_addr() {
         // A connect to a free local port may by chance be given that very port, and then it meets itself.
         Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => Err(Fault::Refused),
         Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotConnected => {
+            stream.take_error().map_err(Fault::Connect)?.map_or(Ok(false), |error| Err(connect_fault(error)))
+        }
         Err(error) => Err(connect_fault(error)),
     }
 }

@@ -17,6 +17,21 @@ pub fn monotonic() -> Instant {
     Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
+/// The moment after so much time.
+pub fn after(time: std::time::Duration) -> Instant {
+    monotonic() + time
+}
+
+/// How long it is until then; nothing if it is over.
+pub fn until(moment: Instant) -> std::time::Duration {
+    moment.since(monotonic())
+}
+
+/// Does nothing for so long.
+pub fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}
+
 /// Now, for people.
 pub fn wall() -> SystemTime {
     SystemTime::now()

@@ -67,12 +67,20 @@ pub fn everybody() -> io::Result<Vec<ProcStat>> {
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| name.parse::<Pid>().ok()).filter(|pid| *pid > 1 && *pid != own);
-        // One that is gone or cannot be looked at between the listing and the look is not known.
-        if let Some(Ok(Some(stat))) = number.map(stat) {
-            seen.push(stat);
+        match number.map(stat) {
+            Some(Ok(Some(stat))) => seen.push(stat),
+            // Whoever cannot be seen for want of a descriptor is no less alive.
+            Some(Err(error)) if is_want(&error) => return Err(error),
+            // One that is gone or cannot be looked at between the listing and the look is not known.
+            Some(Ok(None) | Err(_)) | None => {}
         }
     }
     Ok(seen)
+}
+
+/// Whether an error says only that there is no room now, and nothing of what was asked for.
+pub fn is_want(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 /// Longer than any environment the kernel lets through.

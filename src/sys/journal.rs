@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// At this size a file is done with, and takes the place of the one before it.
-pub const PART_MAX: u64 = 8 << 20;
+pub const PART_MAX: u64 = 4 << 20;
 
 /// The place of both files.
 #[derive(Debug)]
@@ -18,8 +18,7 @@ pub struct Journal {
     path: PathBuf,
     earlier: PathBuf,
     part_max: u64,
-    file: Option<File>,
-    /// The last line may lack its end.
+    /// The last line may lack its end: it is not ours, or could not be written.
     torn: bool,
 }
 
@@ -33,7 +32,7 @@ impl Journal {
         vet_folder(path)?;
         let mut earlier = path.as_os_str().to_owned();
         earlier.push(".1");
-        Ok(Journal { path: path.to_owned(), earlier: earlier.into(), part_max, file: None, torn: false })
+        Ok(Journal { path: path.to_owned(), earlier: earlier.into(), part_max, torn: true })
     }
 
     /// Where it is.
@@ -55,28 +54,23 @@ impl Journal {
         (bytes, errors)
     }
 
-    /// Adds whole lines.
+    /// Adds whole lines. The file is open no longer than that takes, so that it holds no file system.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let mut file = self.current(lines.len() as u64)?;
-        let torn = std::mem::replace(&mut self.torn, true);
-        let written = if torn { file.write_all(b"\n") } else { Ok(()) };
-        let written = written.and_then(|()| file.write_all(lines));
-        self.torn = written.is_err();
-        if written.is_ok() {
-            self.file = Some(file);
+        let (mut file, size) = self.current(lines.len() as u64)?;
+        let torn = std::mem::replace(&mut self.torn, true) && size > 0;
+        if torn {
+            file.write_all(b"\n")?;
         }
-        written
+        file.write_all(lines)?;
+        self.torn = false;
+        Ok(())
     }
 
-    /// The file to add to; one that is full, or that others removed, makes way for a new one.
-    fn current(&mut self, more: u64) -> io::Result<File> {
-        let file = match self.file.take() {
-            Some(file) if file.metadata()?.nlink() > 0 => file,
-            Some(_) | None => self.open()?,
-        };
-        let size = file.metadata()?.size();
+    /// The file to add to, and its size; one that is full makes way for a new one.
+    fn current(&self, more: u64) -> io::Result<(File, u64)> {
+        let (file, size) = self.open()?;
         if size == 0 || size.saturating_add(more) <= self.part_max {
-            return Ok(file);
+            return Ok((file, size));
         }
         drop(file);
         match fs::symlink_metadata(&self.earlier) {
@@ -88,14 +82,13 @@ impl Journal {
         self.open()
     }
 
-    fn open(&mut self) -> io::Result<File> {
+    fn open(&self) -> io::Result<(File, u64)> {
         let mut options = OpenOptions::new();
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = options.append(true).create(true).mode(0o600).custom_flags(flags).open(&self.path)?;
         let found = file.metadata()?;
         vet(&found)?;
-        self.torn = found.size() > 0;
-        Ok(file)
+        Ok((file, found.size()))
     }
 }
 

@@ -23,12 +23,14 @@ pub mod log_file;
 pub mod notify;
 #[cfg_attr(not(all(target_os = "linux", not(feature = "portable"))), path = "no_splice.rs")]
 pub mod pipe;
+pub mod proc_table;
 pub mod resolve;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod standard;
 pub mod superior;
+pub mod terminal;
 pub mod trusted_folder;
 pub mod usage;
 pub mod user;

@@ -18,7 +18,7 @@ mod shared;
 mod verdict;
 
 pub use environment::Inherited;
-pub use failure::{classify, describe};
+pub use failure::{classify, describe, is_not_found};
 pub use plan::{Plan, resolve_user};
 pub use shared::{reserve_places, reserved};
 pub use verdict::{Verdict, VerdictRead};

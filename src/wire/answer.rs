@@ -5,6 +5,7 @@ use super::description::Description;
 use super::history::Happening;
 use super::info::SelfPortrait;
 use super::occurrence::Occurrence;
+use super::reload::Effect;
 use serde::Deserialize;
 
 /// A reply: what is not in it is empty, what is not known is ignored.
@@ -27,6 +28,12 @@ pub struct Answer {
     pub removed: Vec<String>,
     /// Other by a reload.
     pub changed: Vec<String>,
+    /// What is other about each of `changed`.
+    pub effects: Vec<Effect>,
+    /// In another group by a reload.
+    pub regrouped: Vec<String>,
+    /// What is other about the daemon itself.
+    pub daemon: Effect,
     /// What became of each, where several were meant.
     pub results: Vec<Verdict>,
     /// What happened to a process.
@@ -69,6 +76,10 @@ pub struct Row {
     pub uptime: Option<u64>,
     /// `None`: not checked, or no verdict yet.
     pub healthy: Option<bool>,
+    /// How often it was started again.
+    pub restarts: Option<u64>,
+    /// Bytes of its output so far.
+    pub output_bytes: Option<u64>,
     /// `None`: not asked for, or a daemon that does not tell.
     pub group: Option<String>,
 }

@@ -15,6 +15,9 @@ pub mod info;
 mod json;
 pub mod notice;
 pub mod occurrence;
+pub mod picture;
+pub mod progress;
+pub mod reload;
 pub mod reply;
 pub mod request;
 mod rows;
@@ -30,6 +33,7 @@ pub use description::{Description, Setting, Variable};
 pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use info::SelfPortrait;
 pub use occurrence::{EventPiece, EventQuery, Occurrence};
+pub use progress::Progress;
 pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told};
 pub use request::{
     Envelope, Id, LogDeed, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode,

@@ -8,6 +8,7 @@ use super::description::Description;
 use super::frame::{self, MAX_FRAME};
 use super::history::Happening;
 use super::info::SelfPortrait;
+use super::reload::{Changes, Effect, Reloaded};
 use super::request::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -139,6 +140,12 @@ pub struct RowDetail<'a> {
     /// What it says it is doing, in its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_text: Option<Cow<'a, str>>,
+    /// How often it was started again; on request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
+    /// Bytes of its output that came in so far, in all its runs; on request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
     /// Its health checks, where it has any; on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthDetail>,
@@ -179,15 +186,8 @@ pub enum Reply {
         /// What went wrong underneath.
         reason: Option<String>,
     },
-    /// What a reload did: names of instances.
-    Reload {
-        /// New ones.
-        added: Vec<String>,
-        /// Those that are gone.
-        removed: Vec<String>,
-        /// Those that will be other at their next start.
-        changed: Vec<String>,
-    },
+    /// What a reload did, or would do.
+    Reload(Box<Reloaded>),
     /// The state of things.
     Status(Vec<ProcessRow<'static>>),
     /// The daemon in numbers.
@@ -271,6 +271,14 @@ struct Written<'a> {
     removed: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "<[Effect]>::is_empty")]
+    effects: &'a [Effect],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    regrouped: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon: Option<&'a Effect>,
+    #[serde(skip_serializing_if = "is_false")]
+    dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<&'a [Told]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,6 +291,10 @@ struct Written<'a> {
     metrics: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Reply {
@@ -298,7 +310,8 @@ impl Reply {
 
     /// What a reload did.
     pub fn reload(added: Vec<String>, removed: Vec<String>, changed: Vec<String>) -> Reply {
-        Reply::Reload { added, removed, changed }
+        let changes = Changes { added, removed, changed, ..Changes::default() };
+        Reply::Reload(Box::new(Reloaded { changes, ..Reloaded::default() }))
     }
 
     /// Whether a text fits into a reply.
@@ -320,7 +333,10 @@ impl Reply {
     pub fn encode_bounded(&self, id: Option<&Id>, out: &mut Vec<u8>) {
         if framed(&self.written(id), out).is_err() {
             let short = self.shortened();
-            framed(&short.written(id), out).expect("a shortened reply fits into a frame");
+            if framed(&short.written(id), out).is_err() {
+                // A reload is told by its lists alone, and then by the word that they are too long.
+                framed(&short.shortened().written(id), out).expect("what was shortened twice fits into a frame");
+            }
         }
     }
 
@@ -336,14 +352,7 @@ impl Reply {
                 id,
                 ..Written::default()
             },
-            Reply::Reload { added, removed, changed } => Written {
-                status: "ok",
-                added: Some(added),
-                removed: Some(removed),
-                changed: Some(changed),
-                id,
-                ..Written::default()
-            },
+            Reply::Reload(reloaded) => Written { id, ..reloaded_keys(reloaded) },
             Reply::Status(rows) => Written { status: "ok", processes: Some(rows), id, ..Written::default() },
             Reply::History { message, history } => Written {
                 status: "ok",
@@ -377,11 +386,33 @@ impl Reply {
             Reply::Results { code: Some(code), message, .. } => Reply::error(*code, cut(message), None),
             Reply::History { message, .. } => Reply::ok(cut(message)),
             Reply::Info(_) | Reply::Description(_) | Reply::Metrics(_) => too_large("Reply above 1 MiB"),
-            Reply::Reload { .. } => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
+            Reply::Reload(reloaded) => match reloaded.shortened() {
+                Some(shorter) => Reply::Reload(Box::new(shorter)),
+                None if reloaded.dry_run => too_large("There are changes, but the reply is above 1 MiB"),
+                None => too_large("Reloaded, but the reply is above 1 MiB: ask for the status instead"),
+            },
             Reply::Status(_) => {
                 too_large("Reply above 1 MiB: ask for fewer processes with \"names\", or with \"offset\" and \"limit\"")
             }
         }
+    }
+}
+
+fn reloaded_keys(reloaded: &Reloaded) -> Written<'_> {
+    let Reloaded { changes, dry_run, code, message, results } = reloaded;
+    Written {
+        status: if code.is_none() { "ok" } else { "error" },
+        message: message.as_deref().map(Cow::from),
+        code: code.map(ErrorCode::name),
+        added: Some(&changes.added),
+        removed: Some(&changes.removed),
+        changed: Some(&changes.changed),
+        effects: &changes.effects,
+        regrouped: &changes.regrouped,
+        daemon: Some(&changes.daemon).filter(|effect| !effect.is_empty()),
+        dry_run: *dry_run,
+        results: results.as_deref(),
+        ..Written::default()
     }
 }
 

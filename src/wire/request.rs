@@ -31,6 +31,7 @@ const FIELDS: &[&str] = &[
     "bytes",
     "lines",
     "follow",
+    "progress",
     "since",
 ];
 
@@ -62,6 +63,8 @@ impl Eq for Id {}
 pub struct Envelope {
     /// `None`: the reply carries none.
     pub id: Option<Id>,
+    /// Whether to tell how far it has come while it is under way.
+    pub progress: bool,
     /// What is asked.
     pub request: Request,
 }
@@ -107,6 +110,13 @@ pub enum Request {
     },
     /// Read the configuration again.
     Reload,
+    /// What would a reload do?
+    DryReload,
+    /// Read the configuration again, and restart what is other by it.
+    Update {
+        /// Restart only these: names, globs, `group:NAME` or `all`.
+        names: Option<Vec<String>>,
+    },
     /// Open all log files anew.
     Reopen,
     /// Rotate or empty the logs of a process.
@@ -242,7 +252,8 @@ pub fn decode(frame: &[u8]) -> Result<Envelope, Rejection> {
     let rejection = |(code, message): Refusal| Rejection { id: id.clone().unwrap_or_default(), code, message };
     read.map_err(|error| rejection(refusal(error)))?;
     let request = id.as_ref().map_err(Clone::clone).and_then(|_| fields.request()).map_err(rejection)?;
-    Ok(Envelope { id: id.unwrap_or_default(), request })
+    let progress = fields.value("progress", "true or false").map_err(rejection)?.unwrap_or_default();
+    Ok(Envelope { id: id.unwrap_or_default(), progress, request })
 }
 
 type Refusal = (ErrorCode, String);
@@ -320,6 +331,8 @@ impl Found<'_> {
             "startgroup" => Request::StartGroup { name: self.name()? },
             "stopgroup" => Request::StopGroup { name: self.name()? },
             "reload" => Request::Reload,
+            "dryreload" => Request::DryReload,
+            "update" => Request::Update { names: self.names()? },
             "reopen" => Request::Reopen,
             "rotate" => self.treat_logs(LogDeed::Rotate)?,
             "clearlog" => self.treat_logs(LogDeed::Clear)?,
@@ -420,6 +433,9 @@ mod tests {
             (r#"{"command":"startgroup","name":"web:00"}"#, Request::StartGroup { name: name() }),
             (r#"{"command":"stopgroup","name":"web:00"}"#, Request::StopGroup { name: name() }),
             (r#"{"command":"reload"}"#, Request::Reload),
+            (r#"{"command":"dryreload"}"#, Request::DryReload),
+            (r#"{"command":"update"}"#, Request::Update { names: None }),
+            (r#"{"command":"update","names":["web:00"]}"#, Request::Update { names: Some(vec![name()]) }),
             (r#"{"command":"reopen"}"#, Request::Reopen),
             (r#"{"command":"rotate","name":"web:00"}"#, LogDeed::Rotate.of_one(name())),
             (r#"{"command":"clearlog","name":"web:00"}"#, LogDeed::Clear.of_one(name())),

@@ -37,6 +37,8 @@ struct Spoken<'a> {
     signal: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]
     leader: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    progress: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -55,6 +57,8 @@ impl Request {
             Request::StartGroup { .. } => "startgroup",
             Request::StopGroup { .. } => "stopgroup",
             Request::Reload => "reload",
+            Request::DryReload => "dryreload",
+            Request::Update { .. } => "update",
             Request::Reopen => "reopen",
             Request::TreatLogs { deed, .. } | Request::TreatManyLogs { deed, .. } => deed.name(),
             Request::Tail { .. } => "tail",
@@ -72,7 +76,16 @@ impl Request {
 
     /// The body of its frame.
     pub fn encode(&self) -> Vec<u8> {
-        let plain = Spoken { command: self.command(), ..Spoken::default() };
+        self.spoken(false)
+    }
+
+    /// The same, with the wish to be told how far it has come.
+    pub fn encode_watched(&self) -> Vec<u8> {
+        self.spoken(true)
+    }
+
+    fn spoken(&self, progress: bool) -> Vec<u8> {
+        let plain = Spoken { command: self.command(), progress, ..Spoken::default() };
         let spoken = match self {
             Request::Status(query) => Spoken {
                 names: query.names.as_deref(),
@@ -93,8 +106,14 @@ impl Request {
             | Request::TreatLogs { name, .. }
             | Request::Describe { name }
             | Request::Why { name } => Spoken { name: Some(name), ..plain },
-            Request::Reload | Request::Reopen | Request::Metrics | Request::Info | Request::Shutdown => plain,
+            Request::Reload
+            | Request::DryReload
+            | Request::Reopen
+            | Request::Metrics
+            | Request::Info
+            | Request::Shutdown => plain,
             Request::Events(query) => Spoken { since: query.since, follow: query.follow, ..plain },
+            Request::Update { names } => Spoken { names: names.as_deref(), ..plain },
             Request::Wait { conditions, timeout_ms } => {
                 let conditions = conditions.iter().map(ToString::to_string).collect();
                 Spoken { conditions: Some(conditions), timeout_ms: *timeout_ms, ..plain }

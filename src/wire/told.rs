@@ -99,7 +99,7 @@ pub fn piece(name: &str, answer: &Answer) -> String {
     })
 }
 
-fn written(value: &impl Serialize) -> String {
+pub(super) fn written(value: &impl Serialize) -> String {
     line(&serde_json::to_vec(value).expect("strings, numbers and booleans always serialise into memory"))
 }
 

@@ -1,6 +1,6 @@
 //! `docs/CONFIGURATION.md` against the table of options: neither says what the other does not.
 
-use supervice::config::options::{self, Empty, Expands, Fallback, OPTIONS, OptionRow, Section};
+use supervice::config::options::{self, Applies, Empty, Expands, Fallback, OPTIONS, OptionRow, Section};
 use supervice::spec::{LogFormat, LogTarget};
 
 fn row(option: &OptionRow) -> String {
@@ -11,7 +11,13 @@ fn row(option: &OptionRow) -> String {
     };
     let expands = if option.expands == Expands::Yes { " ×" } else { "" };
     let empty = if option.empty == Empty::NotGiven { " ∅" } else { "" };
-    format!("| `{}`{expands}{empty} | {default} | {} | {} |", option.name, option.kind.expects(), option.summary)
+    let applies = if option.applies == Applies::AtOnce { " ↻" } else { "" };
+    format!(
+        "| `{}`{expands}{empty}{applies} | {default} | {} | {} |",
+        option.name,
+        option.kind.expects(),
+        option.summary
+    )
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod dialect;
+mod differences;
 mod differential;
 mod docs;
 mod generator;

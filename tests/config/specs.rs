@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use supervice::config::parse;
 use supervice::engine::message::Signal;
-use supervice::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
+use supervice::engine::policy::{Autorestart, Consequence, HealthPolicy, Policy, Readiness};
 use supervice::spec::{Config, DaemonSpec, LogFormat, LogLevel, LogSpec, LogTarget, ProbeTarget, Reconcile};
 
 pub fn good(text: &str) -> Config {
@@ -86,6 +86,8 @@ fn a_program_has_its_defaults() {
         stop_signal: Signal::TERM,
         stop_timeout: Duration::from_secs(10),
         allow_leftover: false,
+        on_exit: Consequence::Nothing,
+        on_fatal: Consequence::Nothing,
         health: None,
     };
     assert_eq!(web.policy, policy);
@@ -112,7 +114,8 @@ fn a_program_has_its_defaults() {
 fn every_program_option_arrives() {
     let config = good(
         "[program:p]\ncommand=a\nautostart=off\nautorestart=Unexpected\nexitcodes=0,7\nstartsecs=0\nready=Notify\nready_timeout=5\nwatchdog_sec=2.5\nstartretries=0\nstopsignal=sigusr1\n\
-         stopwaitsecs=0.25\nallow_leftover=1\nstdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nstdout_logfile_compress=YES\nredirect_stderr=yes\nlog_format=JSON\n\
+         stopwaitsecs=0.25\nallow_leftover=1\non_exit=Shutdown\non_fatal=NOTHING\n\
+         stdout_logfile=o\nstdout_logfile_maxbytes=0\nstdout_logfile_backups=1\nstdout_logfile_compress=YES\nredirect_stderr=yes\nlog_format=JSON\n\
          environment=A=1,B='2'\nenv_file=a.env, b.env\nclean_env=on\ndirectory=/d\nuser=nobody\numask=027\nno_new_privs=true\npdeathsig=no\n\
          reconcile=KILL\nhealthcheck_type=SCRIPT\nhealthcheck_command=exit 0\nhealthcheck_interval=1\nhealthcheck_timeout=2\n\
          healthcheck_retries=4\nhealthcheck_start_period=0\n",
@@ -136,6 +139,8 @@ fn every_program_option_arrives() {
         stop_signal: supervice::config::signal::signal("USR1").unwrap(),
         stop_timeout: Duration::from_millis(250),
         allow_leftover: true,
+        on_exit: Consequence::Shutdown,
+        on_fatal: Consequence::Nothing,
         health: Some(health),
     };
     assert_eq!(p.policy, policy);

@@ -10,5 +10,8 @@ mod events;
 mod metrics;
 mod names;
 mod output;
+mod progress;
+mod reloading;
 mod story;
+mod top;
 mod waiting;

@@ -115,6 +115,22 @@ fn where_there_is_no_log_to_read_back_that_is_said() {
 }
 
 #[test]
+fn what_is_read_back_is_what_stands_in_the_log() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --say hello --exit 3\nautostart = no\nstartretries = 0\nlog_format = prefix\n\
+         stdout_logfile = {dir}/a\n[program:b]\ncommand = sh -c 'printf half; exit 3'\nautostart = no\nstartretries = 0\n\
+         log_format = json\nstdout_logfile = {dir}/b\n",
+    );
+    for name in ["a", "b"] {
+        d.order("start", name);
+        d.wait_state(name, "FATAL");
+        let whole = d.home.read(name);
+        assert_eq!(outputs(&d, name)[0][0]["data"], whole, "{name}");
+        assert!(whole.contains(if name == "a" { "hello" } else { "half" }), "{whole}");
+    }
+}
+
+#[test]
 fn what_was_asked_for_is_not_recorded_and_what_hung_is() {
     let d = Daemon::start(
         "[program:a]\ncommand = {actor} --say hello --touch {dir}/t\nstartsecs = 0\nstdout_logfile = {dir}/a\n\
@@ -151,7 +167,8 @@ fn a_history_outlives_the_daemon() {
     assert_eq!(history(&d, "bad").1[..before.len()], before);
     assert_eq!(outputs(&d, "bad"), output);
     let (sum, _) = history(&d, "bad");
-    assert!(sum.starts_with("bad is STOPPED: start, asked by uid "), "{sum}");
+    let fresh = "bad is STOPPED: nobody started it since the daemon began; before that: exited with code 3 after 0.";
+    assert!(sum.starts_with(fresh) && sum.ends_with("; stderr: \"no such table\""), "{sum}");
     d.done("start", "a");
     d.order("start", "bad");
     d.wait_state("bad", "FATAL");
@@ -179,7 +196,8 @@ fn a_damaged_history_is_read_as_far_as_it_goes() {
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(home.join(".d.state.json.history"), permissions).unwrap();
     let d = Daemon::start_in(home, "[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
-    assert_eq!(history(&d, "a").0, "a is STOPPED: start, asked by uid 4711");
+    assert_eq!(history(&d, "a").0, "a is STOPPED: nobody started it since the daemon began");
+    assert_eq!(history(&d, "a").1, [("order".to_owned(), "start, asked by uid 4711".to_owned())]);
     d.wait("the damage is told", || d.log().contains("lines of the history are damaged").then_some(()));
     d.done("start", "a");
     let home = d.murder();

@@ -125,10 +125,10 @@ fn hold(pid: i32, descriptor: u32) -> File {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap()
 }
 
-/// What is left in a pipe whose writers are gone.
+/// What is left in a pipe. A process that counts as dead may have threads that are still on their way out.
 fn drained(mut pipe: File) -> Vec<u8> {
     let mut rest = Vec::new();
-    pipe.read_to_end(&mut rest).unwrap();
+    wait_until(DEADLINE, "the writers are gone", || pipe.read_to_end(&mut rest).is_ok());
     rest
 }
 

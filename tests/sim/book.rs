@@ -4,7 +4,7 @@ use crate::engine::id::{InstanceId, ProbeId, RunId};
 use crate::engine::message::{
     Cause, Effect, ExitStatus, FailureClass, Pid, ProbeResult, Signal, SpawnError, SpawnStage, State,
 };
-use crate::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
+use crate::engine::policy::{Autorestart, Consequence, HealthPolicy, Policy, Readiness};
 use crate::engine::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +25,8 @@ pub enum Reach {
     Down,
     Gone,
     Stuck,
+    /// For good, and with it all the others.
+    Ended(State),
 }
 
 /// What comes when nothing of a life is left.
@@ -289,10 +291,12 @@ impl Book {
                 return true;
             }
             ending.due = None;
+            let meant = ending.then;
             if ending.then != Next::Gone {
                 ending.then = Next::Rest;
             }
             desk.reached.push((self.id, Reach::Stuck));
+            self.may_end_all(meant, desk);
             return true;
         }
         let silent_until =
@@ -400,9 +404,19 @@ impl Book {
         };
         self.rest = rest;
         desk.reached.push((self.id, reach));
+        self.may_end_all(next, desk);
         if next == Next::Gone {
             desk.expected.push(Effect::Forget { instance: self.id });
             desk.reached.push((self.id, Reach::Gone));
+        }
+    }
+
+    fn may_end_all(&self, next: Next, desk: &mut Desk) {
+        if next == Next::Exited && self.policy.on_exit == Consequence::Shutdown {
+            desk.reached.push((self.id, Reach::Ended(State::Exited)));
+        }
+        if next == Next::Fatal && self.policy.on_fatal == Consequence::Shutdown {
+            desk.reached.push((self.id, Reach::Ended(State::Fatal)));
         }
     }
 

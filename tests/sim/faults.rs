@@ -249,6 +249,48 @@ pub const FAULTS: &[Fault] = &[
         self.next_policy = Some(policy);",
     ),
     fault(
+        "an order is told to have come less far",
+        "job.rs",
+        "self.jobs.get(&ticket).map(|job| job.open.len())",
+        "self.jobs.get(&ticket).map(|job| job.open.len() + usize::from(ON && job.members > 1))",
+    ),
+    fault(
+        "autorestart waits for the next launch",
+        "instance/order.rs",
+        "self.policy.autorestart = policy.autorestart;",
+        "if !ON { self.policy.autorestart = policy.autorestart; }",
+    ),
+    fault(
+        "exitcodes wait for the next launch",
+        "instance/order.rs",
+        "self.policy.exitcodes.clone_from(&policy.exitcodes);",
+        "if !ON { self.policy.exitcodes.clone_from(&policy.exitcodes); }",
+    ),
+    fault(
+        "allow_leftover waits for the next launch",
+        "instance/order.rs",
+        "self.policy.allow_leftover = policy.allow_leftover;",
+        "if !ON { self.policy.allow_leftover = policy.allow_leftover; }",
+    ),
+    fault(
+        "stopsignal waits for the next launch",
+        "instance/order.rs",
+        "self.policy.stop_signal = policy.stop_signal;",
+        "if !ON { self.policy.stop_signal = policy.stop_signal; }",
+    ),
+    fault(
+        "stopwaitsecs wait for the next launch",
+        "instance/order.rs",
+        "self.policy.stop_timeout = policy.stop_timeout;",
+        "if !ON { self.policy.stop_timeout = policy.stop_timeout; }",
+    ),
+    fault(
+        "retries wait for the next launch",
+        "instance/order.rs",
+        "self.policy.start_retries = policy.start_retries;",
+        "if !ON { self.policy.start_retries = policy.start_retries; }",
+    ),
+    fault(
         "a change of state is published twice",
         "instance.rs",
         "out.note(Note::Reached(self.id, to));",
@@ -367,5 +409,29 @@ pub const FAULTS: &[Fault] = &[
         "Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
         "Finding::Hung if ON => {}
             Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
+    ),
+    fault(
+        "the end of one is not the end of all",
+        "instance.rs",
+        "if consequence == Consequence::Shutdown {",
+        "if consequence == Consequence::Shutdown && !ON {",
+    ),
+    fault(
+        "the end of one is always the end of all",
+        "instance.rs",
+        "if consequence == Consequence::Shutdown",
+        "if ON || consequence == Consequence::Shutdown",
+    ),
+    fault(
+        "the end of all is asked for twice",
+        "reception.rs",
+        "if self.closing.is_some() || self.last_seen {",
+        "if self.closing.is_some() || (self.last_seen && !ON) {",
+    ),
+    fault(
+        "what an end means does not change by a reload",
+        "instance/order.rs",
+        "(self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal);",
+        "if !ON { (self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal); }",
     ),
 ];

@@ -39,6 +39,7 @@ pub struct Intent {
     pub books: BTreeMap<InstanceId, Book>,
     orders: BTreeMap<Ticket, Order>,
     pub closing: Option<Closing>,
+    told_to_end: bool,
     desk: Desk,
 }
 
@@ -49,6 +50,17 @@ impl Intent {
 
     pub fn open_orders(&self) -> impl Iterator<Item = &Ticket> {
         self.orders.keys().chain(self.closing.iter().flat_map(|closing| &closing.tickets))
+    }
+
+    /// How far each order has come is told as it is.
+    pub fn agrees_on_orders(&self, engine: &Engine) -> Result<(), String> {
+        let differs = |(ticket, order): &(&Ticket, &Order)| engine.left_of(**ticket) != Some(order.open.len());
+        match self.orders.iter().find(differs) {
+            Some((ticket, order)) => {
+                Err(format!("{ticket:?} waits for {}, told as {:?}", order.open.len(), engine.left_of(*ticket)))
+            }
+            None => Ok(()),
+        }
     }
 
     pub fn hear(&mut self, now: Instant, input: &Input) {
@@ -110,6 +122,7 @@ impl Intent {
                 | Effect::Reply { .. }
                 | Effect::Publish(_)
                 | Effect::Forget { .. }
+                | Effect::ShutDown { .. }
                 | Effect::Finished { .. } => false,
             };
             if !allowed {
@@ -320,6 +333,11 @@ impl Intent {
             match reach {
                 Reach::Up => self.judge(id, Want::Up, Ok(())),
                 Reach::Failed(state) => self.judge(id, Want::Up, failure(state)),
+                Reach::Ended(_) if self.closing.is_some() || self.told_to_end => {}
+                Reach::Ended(state) => {
+                    self.told_to_end = true;
+                    self.desk.expected.push(Effect::ShutDown { instance: id, state, cause });
+                }
                 Reach::Down => self.judge(id, Want::Down, Ok(())),
                 Reach::Gone => {
                     self.books.remove(&id);

@@ -1,7 +1,7 @@
 //! What a seed is like: drawn once, each fault off in half of the seeds, so that faults are met alone and in company.
 
 use crate::engine::message::{FailureClass, Signal, SpawnError, SpawnStage};
-use crate::engine::policy::{Autorestart, HealthPolicy, Policy, Readiness};
+use crate::engine::policy::{Autorestart, Consequence, HealthPolicy, Policy, Readiness};
 use crate::engine::time::Duration;
 use crate::rng::Rng;
 use std::collections::BTreeSet;
@@ -43,15 +43,17 @@ pub struct Knobs {
     pub never_ready: u32,
     pub watchdog: u32,
     pub falls_silent: u32,
+    pub ends_all: u32,
 }
 
 impl Knobs {
     pub fn draw(rng: &mut Rng) -> Knobs {
         let mut knob = |most: u64| if rng.percent(50) { 0 } else { rng.between(1, most) as u32 };
-        let percents: Vec<u32> =
-            [20, 5, 15, 20, 4, 40, 40, 15, 20, 12, 40, 40, 50, 30, 20, 20, 15, 20, 20, 20, 25, 20, 70, 60, 20, 40, 10]
-                .map(&mut knob)
-                .into();
+        let percents: Vec<u32> = [
+            20, 5, 15, 20, 4, 40, 40, 15, 20, 12, 40, 40, 50, 30, 20, 20, 15, 20, 20, 20, 25, 20, 70, 60, 20, 40, 10, 3,
+        ]
+        .map(&mut knob)
+        .into();
         let mut next = percents.into_iter();
         let mut percent = || next.next().expect("one number for each knob");
         Knobs {
@@ -82,6 +84,7 @@ impl Knobs {
             never_ready: percent(),
             watchdog: percent(),
             falls_silent: percent(),
+            ends_all: percent(),
             instances: if rng.percent(3) { 64 } else { rng.between(1, 12) },
             happenings: rng.between(200, 1600),
             queue_delay: maybe(rng, 2000),
@@ -129,6 +132,7 @@ impl Knobs {
             never_ready: 0,
             watchdog: 0,
             falls_silent: 0,
+            ends_all: 0,
         }
     }
 
@@ -152,8 +156,14 @@ impl Knobs {
             stop_signal: Signal(rng.pick(&[15, 15, 2, 3, 10])),
             stop_timeout: Duration::from_millis(rng.pick(&[0, 500, 2000, 10_000])),
             allow_leftover: rng.percent(self.allow_leftover),
+            on_exit: self.consequence(rng),
+            on_fatal: self.consequence(rng),
             health: rng.percent(self.health).then(|| health_policy(rng)),
         }
+    }
+
+    fn consequence(&self, rng: &mut Rng) -> Consequence {
+        if rng.percent(self.ends_all) { Consequence::Shutdown } else { Consequence::Nothing }
     }
 
     /// Why a start came to nothing, or `None`.

@@ -3,7 +3,7 @@
 
 use crate::engine::id::{InstanceId, RunId};
 use crate::engine::message::{Command, ExitStatus, Plan, Signal, State};
-use crate::engine::policy::{Autorestart, Policy, Readiness};
+use crate::engine::policy::{Autorestart, Consequence, Policy, Readiness};
 use crate::engine::time::{Duration, Instant};
 use crate::knobs::Knobs;
 use crate::os::{Process, Victim};
@@ -24,6 +24,8 @@ fn policy() -> Policy {
         stop_signal: Signal::TERM,
         stop_timeout: Duration::from_secs(10),
         allow_leftover: false,
+        on_exit: Consequence::Nothing,
+        on_fatal: Consequence::Nothing,
         health: None,
     }
 }

@@ -2,7 +2,9 @@
 //! together, as the knobs of the seed say.
 
 use crate::engine::id::{ProbeId, RunId};
-use crate::engine::message::{Effect, ExitStatus, FailureClass, Input, ProbeResult, Signal, SpawnError, SpawnStage};
+use crate::engine::message::{
+    Command, Effect, ExitStatus, FailureClass, Input, ProbeResult, Signal, SpawnError, SpawnStage,
+};
 use crate::engine::time::Duration;
 use crate::knobs::Knobs;
 use crate::os::{Group, Os, Process, Victim};
@@ -20,6 +22,11 @@ impl World {
             Effect::StartProbe { probe } => self.probe(probe),
             Effect::Forget { instance } => {
                 self.crashers.remove(&instance);
+                Ok(())
+            }
+            Effect::ShutDown { .. } => {
+                let wait = self.rng.within(self.knobs.wake_delay);
+                self.after(wait, Happening::ShutDown);
                 Ok(())
             }
             Effect::Finished { survivors } => {
@@ -121,6 +128,11 @@ impl World {
             Happening::Answer(probe, result) => self.answer(probe, result),
             Happening::Again(input) => self.feed(input),
             Happening::Order => self.somebody_orders(),
+            Happening::ShutDown if self.intent.closing.is_some() => Ok(()),
+            Happening::ShutDown => {
+                let timeout = self.rng.millis(0, 15_000);
+                self.order(Command::Shutdown { timeout }).map(drop)
+            }
             Happening::Leave(ticket) => {
                 self.witness.left(ticket);
                 self.feed(Input::Withdrawn { ticket })

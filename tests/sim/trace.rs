@@ -58,6 +58,7 @@ impl Trace {
             Effect::Reply { ticket, outcome } => self.pair(24 + outcome_number(outcome), ticket.0),
             Effect::Publish(event) => self.event(*event),
             Effect::Forget { instance } => self.pair(120, u64::from(instance.0.slot)),
+            Effect::ShutDown { instance, state, .. } => self.pair(122, u64::from(instance.0.slot) << 8 | *state as u64),
             Effect::Finished { survivors } => self.pair(121, survivors.len() as u64),
         }
     }

@@ -70,7 +70,13 @@ impl Book {
     pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
         let health_changed = self.policy.health != policy.health;
         self.policy = Policy {
+            autostart: policy.autostart,
+            autorestart: policy.autorestart,
+            exitcodes: policy.exitcodes.clone(),
+            allow_leftover: policy.allow_leftover,
             stop_signal: policy.stop_signal,
+            on_exit: policy.on_exit,
+            on_fatal: policy.on_fatal,
             stop_timeout: policy.stop_timeout,
             start_retries: policy.start_retries,
             health: policy.health.clone(),

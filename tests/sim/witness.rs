@@ -45,6 +45,7 @@ pub struct Witness {
     /// A reload gave or took checks at some time.
     unchecked: BTreeSet<InstanceId>,
     closing: bool,
+    asked_to_end: bool,
     finished: bool,
     pub replies: u64,
     pub spawns: u64,
@@ -116,7 +117,19 @@ impl Witness {
             Effect::Publish(event) => self.publish(now, *event, os, engine),
             Effect::Forget { instance } => self.forget(*instance, os),
             Effect::Finished { survivors } => self.finish(survivors, os),
+            Effect::ShutDown { instance, state, .. } => self.ended_with(*instance, *state),
             Effect::CancelSpawn { .. } => Ok(()),
+        }
+    }
+
+    /// Asked for once, before any shutdown, by one that nobody has to wait for.
+    fn ended_with(&mut self, instance: InstanceId, state: State) -> Verdict {
+        if self.closing || std::mem::replace(&mut self.asked_to_end, true) {
+            return Err(format!("{instance:?} asks for a shutdown that was asked for before"));
+        }
+        match state {
+            State::Exited | State::Fatal => Ok(()),
+            _ => Err(format!("{instance:?} asks for a shutdown and is {state}")),
         }
     }
 

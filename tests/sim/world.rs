@@ -43,6 +43,8 @@ pub enum Happening {
     Again(Input),
     /// Somebody gives an order, and more will follow.
     Order,
+    /// The daemon does as a program wished with its end.
+    ShutDown,
     /// The asker of this ticket leaves.
     Leave(Ticket),
     /// The daemon is stopped for a while, and the rest of the world is not.
@@ -212,6 +214,7 @@ impl World {
             | Happening::Answer(..)
             | Happening::Again(_)
             | Happening::Order
+            | Happening::ShutDown
             | Happening::Leave(_)
             | Happening::Pause
             | Happening::Burst => at.max(self.blind_until),
@@ -255,6 +258,7 @@ impl World {
         for id in self.intent.books.keys() {
             self.intent.agrees(&self.engine, *id)?;
         }
+        self.intent.agrees_on_orders(&self.engine)?;
         let known = self.engine.instances().count();
         if known == self.intent.books.len() { Ok(()) } else { Err(format!("the engine keeps {known} instances")) }
     }

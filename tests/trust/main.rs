@@ -15,3 +15,5 @@ mod s30_processes;
 mod s31_files;
 mod s40_access;
 mod s41_hostile;
+mod s50_containers;
+mod s60_nth_failure;

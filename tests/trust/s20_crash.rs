@@ -217,3 +217,31 @@ fn the_marker_names_the_life_and_is_inherited() {
     assert_ne!(d.pid_of("a"), old);
     assert_ne!(process::variable(d.pid_of("a"), "SUPERVICE_RUN").unwrap(), marker, "each run has its own");
 }
+
+/// Where there is no descriptor to look at /proc with, an orphan is not taken for gone.
+#[test]
+fn row_20_want_of_descriptors_hides_no_orphan() {
+    let text = "[program:a]\ncommand = {actor} --touch {dir}/t --ignore TERM\nstartsecs = 0\nstopwaitsecs = 3\n\
+        pdeathsig = false\nreconcile = kill\n";
+    let home = Home::new();
+    home.configure(text);
+    let d = Daemon::launch(home);
+    d.wait_file("t");
+    let old = d.pid_of("a");
+    wait_recorded(&d.home, old);
+    let d = Daemon::launch(d.murder());
+    let pid = d.pid().to_string();
+    let limit =
+        |soft: &str| run(d.home.command("prlimit").args(["--pid", &pid, &format!("--nofile={soft}:")]), DEADLINE);
+    let room = process::descriptors(d.pid()).len();
+    if limit(&room.to_string()).code != 0 {
+        return skip("row 20 without descriptors", "no prlimit");
+    }
+    let story = d.wait_log("looking for the processes of an earlier daemon failed");
+    assert!(story.contains("ERROR"), "{story}");
+    assert!(process::alive(old) && d.home.pids("t").len() == 1, "{}", d.story());
+    assert_eq!(limit("1024").code, 0);
+    d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
+    assert!(!process::alive(old), "{}", d.story());
+    d.assert_well();
+}

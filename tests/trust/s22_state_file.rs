@@ -153,10 +153,10 @@ fn row_24_a_full_or_frozen_folder_disturbs_nobody_and_heals() {
     for _ in 0..3 {
         d.done("restart", "a");
     }
-    let line = d.wait_log("cannot be written");
+    let line = d.wait_log("disk/state cannot be written");
     assert!(line.contains("No space left"), "{line}");
     fs::remove_file(&filler).unwrap();
-    d.wait_log("is written again");
+    d.wait_log("disk/state is written again");
     let pid = d.pid_of("a");
     d.wait("it is recorded", || d.home.read("disk/state").contains(&format!("\"pid\":{pid},")).then_some(()));
     disk.remount("ro");
@@ -164,14 +164,19 @@ fn row_24_a_full_or_frozen_folder_disturbs_nobody_and_heals() {
     let line = d.wait("a read-only file system is told", || {
         d.log()
             .lines()
-            .rfind(|line| line.contains("cannot be written"))
+            .rfind(|line| line.contains("disk/state cannot be written"))
             .filter(|line| line.contains("Read-only"))
             .map(str::to_owned)
     });
     assert!(line.contains("WARNING"));
     disk.remount("rw");
-    d.wait("it is written again", || (d.log_count("is written again") == 2).then_some(()));
-    assert_eq!(d.log_count("cannot be written"), 2, "one line a minute\n{}", d.story());
+    d.done("restart", "a");
+    d.wait("the history heals with it", || {
+        d.home.read("disk/state.history").ends_with("is RUNNING\"}\n").then_some(())
+    });
+    assert_eq!(d.log_count("state.history cannot be written"), 1, "one line a minute\n{}", d.story());
+    d.wait("it is written again", || (d.log_count("disk/state is written again") == 2).then_some(()));
+    assert_eq!(d.log_count("disk/state cannot be written"), 2, "one line a minute\n{}", d.story());
     d.assert_well();
     drop(d);
     drop(disk);

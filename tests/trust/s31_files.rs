@@ -10,6 +10,31 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 #[test]
+fn row_37_a_flood_of_four_drowns_nobody() {
+    let d = Daemon::start_in(
+        Home::alone(),
+        "[program:flood]\ncommand = yes\nnumprocs = 4\nstartsecs = 0\nstdout_logfile = {dir}/f%(process_num)s\n\
+         stdout_logfile_maxbytes = 1MB\nstdout_logfile_backups = 1\n\
+         [program:quiet]\ncommand = sh -c 'echo a line; exec sleep 1000'\nstartsecs = 0\nautostart = false\nstdout_logfile = {dir}/quiet\n",
+    );
+    let rotated = || (0..4).all(|n| d.home.join(&format!("f{n:02}.1")).exists());
+    d.wait("all four have been rotated", || rotated().then_some(()));
+    let before = process::resident(d.pid());
+    d.done("start", "quiet");
+    assert_eq!(d.wait_file("quiet"), "a line\n");
+    for _ in 0..50 {
+        assert_eq!(d.rows().len(), 5);
+        for n in 0..4 {
+            let size = fs::metadata(d.home.join(&format!("f{n:02}"))).map_or(0, |found| found.len());
+            assert!(size <= 1 << 20, "{size} bytes");
+        }
+    }
+    let grown = process::resident(d.pid()).saturating_sub(before);
+    assert!(grown <= 2048, "{grown} KiB more");
+    d.assert_well();
+}
+
+#[test]
 fn row_45_a_client_that_never_reads_costs_a_bounded_buffer() {
     let d = Daemon::start_in(
         Home::alone(),

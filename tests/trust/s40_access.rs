@@ -54,7 +54,7 @@ fn s7_a_stranger_is_denied_whatever_the_file_lets_through() {
     }
     let d = Daemon::start_in(open_home(), &format!("socket_mode = 666\n{PROGRAM}"));
     assert_eq!(fs::metadata(d.home.socket()).unwrap().mode() & 0o777, 0o666);
-    for arguments in [&["status"][..], &["stop", "a"], &["reload"]] {
+    for arguments in [&["status"][..], &["stop", "a"], &["reload"], &["reload", "--dry-run"], &["update"]] {
         let ran = ctl(&d, NOBODY, "", arguments);
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(format!("{}{}", ran.stdout, ran.stderr).contains("may ask"), "{ran:?}");
@@ -91,6 +91,8 @@ fn s8_readers_read_and_admins_order() {
     ] {
         assert_eq!(may(uid, groups, &["status"]), reads, "{who} asks\n{}", d.story());
         assert_eq!(may(uid, groups, &["restart", "a"]), orders, "{who} orders\n{}", d.story());
+        assert_eq!(may(uid, groups, &["update"]), orders, "{who} updates\n{}", d.story());
+        assert_eq!(may(uid, groups, &["reload", "--dry-run"]), orders, "what is configured is shown to {who}");
     }
     let refused = ctl(&d, NOBODY, "", &["stop", "a"]);
     assert!(format!("{}{}", refused.stdout, refused.stderr).contains("takes the role admin"), "{refused:?}");

@@ -13,14 +13,25 @@ use log::Level;
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+/// Who bears the number of a recorded leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// The leader, dead or alive, by all that was recorded of it.
+    Leader,
+    /// Somebody else.
+    Stranger,
+    /// Nobody, or nobody can say.
+    Nobody,
+}
+
 /// What can be seen of the processes of this machine.
 pub trait Sight {
     /// Everybody, ourselves left out.
     fn everybody(&self) -> &[ProcStat];
     /// The markers in the environment of a process. `None`: it cannot be read.
     fn runs(&self, pid: Pid) -> Option<Vec<String>>;
-    /// Whether the recorded leader is there, dead or alive, by all that was recorded of it.
-    fn is_leader(&self, record: &Record) -> bool;
+    /// Who bears the number of the recorded leader at this moment.
+    fn bearer(&self, record: &Record) -> Bearer;
     /// The group and the session that we are in ourselves.
     fn own(&self) -> [Pid; 2];
 }
@@ -55,15 +66,16 @@ impl Pack {
         let id = self.record.pid;
         let near: Vec<ProcStat> =
             sight.everybody().iter().filter(|stat| stat.group == id || stat.session == id).copied().collect();
-        let leader = sight.everybody().iter().find(|stat| stat.pid == id);
-        let is_leader = leader.is_some() && sight.is_leader(&self.record);
-        if leader.is_some() && !is_leader && self.record.start.is_some() {
+        let seen = sight.everybody().iter().any(|stat| stat.pid == id);
+        // Whoever was seen may be reaped by now: its group is no less ours for that.
+        let bearer = if seen { sight.bearer(&self.record) } else { Bearer::Nobody };
+        if bearer == Bearer::Stranger && self.record.start.is_some() {
             // A number is given away only when no group and no session bears it any more.
             return Members { given_away: true, ..Members::default() };
         }
         let carries = |stat: &ProcStat| self.carries(sight, stat.pid);
         let known = |stat: &ProcStat| self.proven.contains(&(stat.pid, stat.start));
-        let group_is_ours = is_leader
+        let group_is_ours = bearer == Bearer::Leader
             || near.iter().any(|stat| stat.group == id && (known(stat) || (!stat.is_dead() && carries(stat))));
         let mut members = Members::default();
         for stat in near.iter().filter(|stat| !stat.is_dead()) {
@@ -249,6 +261,8 @@ mod tests {
     struct Fake {
         everybody: Vec<ProcStat>,
         runs: HashMap<Pid, Vec<String>>,
+        /// Seen, and reaped before they were looked at.
+        reaped: HashSet<Pid>,
     }
 
     impl Sight for Fake {
@@ -258,8 +272,12 @@ mod tests {
         fn runs(&self, pid: Pid) -> Option<Vec<String>> {
             self.runs.get(&pid).cloned()
         }
-        fn is_leader(&self, record: &Record) -> bool {
-            self.everybody.iter().any(|stat| stat.pid == record.pid && Some(stat.start) == record.start)
+        fn bearer(&self, record: &Record) -> Bearer {
+            match self.everybody.iter().find(|stat| stat.pid == record.pid && !self.reaped.contains(&stat.pid)) {
+                Some(stat) if Some(stat.start) == record.start => Bearer::Leader,
+                Some(_) => Bearer::Stranger,
+                None => Bearer::Nobody,
+            }
         }
         fn own(&self) -> [Pid; 2] {
             OWN
@@ -322,6 +340,16 @@ mod tests {
     fn a_dead_leader_that_nobody_reaped_still_proves_its_group() {
         let sight = Fake::default().with_dead(100, 100, 100, 1000).with(101, 100, 100, 1001, None);
         assert_eq!(judged(vec![record(100)], &sight), (vec![101], 0, 1));
+    }
+
+    #[test]
+    fn a_leader_that_is_reaped_between_two_looks_gives_nothing_away() {
+        let mut sight = Fake::default().with_dead(100, 100, 100, 1000).with(101, 100, 100, 1001, None);
+        let mut pack = Pack::new(record(100));
+        assert_eq!(pack.look(&sight).ours.len(), 1);
+        sight.reaped.insert(100);
+        let members = pack.look(&sight);
+        assert_eq!((members.given_away, members.ours.len()), (false, 1));
     }
 
     #[test]

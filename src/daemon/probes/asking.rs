@@ -9,6 +9,7 @@ use crate::engine::time::Duration;
 use crate::reactor::probe::{Caller, Fault, Progress, Question};
 use crate::reactor::source::Kind;
 use crate::spec::ProbeTarget;
+use crate::sys::clock;
 use std::net::SocketAddr;
 
 /// Questions put in one turn.
@@ -42,7 +43,16 @@ impl Daemon {
             }
             asked += 1;
             self.probes.queue.pop_front();
-            if is_script { self.start_script(key) } else { self.start_call(key) }
+            if is_script {
+                self.start_script(key)
+            } else {
+                self.start_call(key)
+            }
+            if self.probes.has_answers() {
+                // Each check ends at its own time, so that the next ones do not come in one lump either.
+                self.now = clock::monotonic();
+                self.hear_answers();
+            }
         }
     }
 

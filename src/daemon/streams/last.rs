@@ -1,10 +1,15 @@
 //! What is known of the streams of a run beyond their bytes: how many there were, and whether they found their place.
 
-use super::{DRAIN_ROUNDS, Stream, Streams, Which};
+use super::{Stream, Streams, Which};
 use crate::daemon::Daemon;
 use crate::engine::id::{InstanceId, Key};
+use crate::engine::time::Instant;
 use crate::logs::sinks::SinkId;
 use crate::reactor::output::OUTPUT_BUDGET;
+use crate::sys::clock;
+
+/// Servings of a dead program's pipe: as many as the largest pipe takes, whoever writes on.
+const LAST_ROUNDS: usize = 8;
 
 /// The streams of the run an instance had last.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +35,7 @@ impl Streams {
     /// Drops what is known of an instance that the engine let go; its streams go when they end.
     pub(in crate::daemon) fn forget(&mut self, id: InstanceId) {
         self.last.remove(&id);
+        self.carried.remove(&id);
     }
 
     /// How many bytes the last run of an instance wrote, and where they go if that is still open.
@@ -44,6 +50,20 @@ impl Streams {
     /// Streams that began to lose what they bring, and those that do not any more, since the last call.
     pub(in crate::daemon) fn take_turns(&mut self) -> Vec<Turn> {
         std::mem::take(&mut self.turns)
+    }
+
+    /// A line that was begun goes out: its end does not come any more.
+    pub(super) fn finish_lines(&mut self, key: Key, now: Instant) {
+        let Some(stream) = self.table.get_mut(key) else { return };
+        let mut rest = Vec::new();
+        if let Some(lines) = &mut stream.lines {
+            lines.finish(&clock::rfc3339(clock::wall()), &mut rest);
+        }
+        stream.written += rest.len() as u64;
+        if !rest.is_empty() {
+            let written = self.sinks.write(stream.sink, &rest, now);
+            *self.dropped.entry(stream.output.instance).or_default() += written.dropped as u64;
+        }
     }
 
     /// A stream is over; how much it was is still asked for.
@@ -88,7 +108,7 @@ impl Daemon {
             if let Some(stream) = self.streams.table.get_mut(key) {
                 stream.output.mark(false);
             }
-            for _ in 0..DRAIN_ROUNDS {
+            for _ in 0..LAST_ROUNDS {
                 if self.serve_stream(key) < OUTPUT_BUDGET {
                     break;
                 }

@@ -183,6 +183,8 @@ impl Instance {
             Phase::Stopping { stage: StopStage::Asked { .. }, .. } => self.kill_late(out),
             Phase::Stopping { run, leader, stage: StopStage::Killed { .. }, then } => {
                 out.publish(Event::Unkillable { run: run.id });
+                // What cannot be killed does not keep the others from their end.
+                self.note_end(then, out);
                 let then = if then == AfterStop::Leave { AfterStop::Leave } else { AfterStop::Stay };
                 self.enter(Phase::Stopping { run, leader, stage: StopStage::Unkillable, then }, out);
                 out.note(Note::Stuck(self.id));

@@ -93,9 +93,15 @@ impl Instance {
         }
     }
 
-    /// Stop, retry and health settings apply at once, the rest at the next launch.
+    /// What decides about a later moment of a run (its stop, its end, its retries, its health) applies at once; what
+    /// the run was started with stays until the next launch.
     pub(in crate::engine) fn on_policy(&mut self, policy: Policy, out: &mut Outbox) {
         let own = Rc::make_mut(&mut self.policy);
+        own.autostart = policy.autostart;
+        own.autorestart = policy.autorestart;
+        own.exitcodes.clone_from(&policy.exitcodes);
+        own.allow_leftover = policy.allow_leftover;
+        (own.on_exit, own.on_fatal) = (policy.on_exit, policy.on_fatal);
         own.stop_signal = policy.stop_signal;
         own.stop_timeout = policy.stop_timeout;
         own.start_retries = policy.start_retries;
@@ -357,18 +363,16 @@ mod tests {
     }
 
     #[test]
-    fn new_stop_settings_apply_at_once_and_the_rest_at_the_next_launch() {
+    fn what_decides_about_an_end_applies_at_once_and_the_rest_at_the_next_launch() {
         let mut rig = Rig::running(policy());
         let new =
             Policy { stop_signal: Signal(3), autorestart: Autorestart::Never, start_secs: seconds(7), ..policy() };
         assert_eq!(rig.change(new), ["reply 2 Done"]);
-        assert_eq!(rig.instance().policy().autorestart, Autorestart::Always);
+        let in_force = |rig: &Rig| (rig.instance().policy().autorestart, rig.instance().policy().start_secs);
+        assert_eq!(in_force(&rig), (Autorestart::Never, seconds(1)));
         assert_eq!(rig.restart(), ["signal 1 3", "RUNNING>STOPPING"]);
         rig.exited(OK);
-        assert_eq!(
-            (rig.instance().policy().autorestart, rig.instance().policy().start_secs),
-            (Autorestart::Never, seconds(7))
-        );
+        assert_eq!(in_force(&rig), (Autorestart::Never, seconds(7)));
     }
 
     #[test]

@@ -23,6 +23,11 @@ pub fn classify(stage: SpawnStage, errno: i32) -> FailureClass {
     }
 }
 
+/// Whether it says that the command is not there.
+pub fn is_not_found(error: &SpawnError) -> bool {
+    error.stage == SpawnStage::Exec && error.errno == libc::ENOENT
+}
+
 /// An error with its class.
 pub(super) fn spawn_error(stage: SpawnStage, errno: i32) -> SpawnError {
     SpawnError { stage, errno, class: classify(stage, errno) }

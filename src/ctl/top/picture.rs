@@ -1,0 +1,237 @@
+//! One look as lines of text: a head, then a row for each process. Only values in, text out.
+
+use crate::ctl::render::{clock, or_dash, verdict};
+use crate::ctl::style::Mood;
+use crate::wire::picture::Shown;
+use crate::wire::text::shown;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// What the rows are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Order {
+    /// As the configuration has them.
+    #[default]
+    Given,
+    /// The busiest first.
+    Cpu,
+    /// The largest first.
+    Memory,
+    /// By the alphabet.
+    Name,
+}
+
+/// Where it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// Longer lines are cut.
+    pub columns: usize,
+    /// Rows that do not fit are counted.
+    pub lines: usize,
+    /// Whether states are coloured.
+    pub coloured: bool,
+    /// Whether somebody can press the keys that the head names.
+    pub keys: bool,
+}
+
+/// One column: its title, its width, to which side it is written.
+struct Column {
+    title: &'static str,
+    width: usize,
+    right: bool,
+    cell: fn(&Shown) -> String,
+    mood: fn(&Shown) -> Mood,
+}
+
+const fn number(title: &'static str, width: usize, cell: fn(&Shown) -> String) -> Column {
+    Column { title, width, right: true, cell, mood: |_| Mood::Plain }
+}
+
+const COLUMNS: [Column; 9] = [
+    Column { title: "NAME", width: 20, right: false, cell: |row| shown(&row.name), mood: |_| Mood::Plain },
+    Column {
+        title: "STATE",
+        width: 10,
+        right: false,
+        cell: |row| shown(&row.state),
+        mood: |row| Mood::of_state(&row.state),
+    },
+    number("PID", 8, |row| or_dash(row.pid)),
+    number("UPTIME", 10, |row| or_dash(row.uptime.map(clock))),
+    number("RESTARTS", 8, |row| or_dash(row.restarts)),
+    number("CPU%", 6, |row| or_dash(row.cpu_percent.map(|percent| format!("{percent:.1}")))),
+    number("RSS", 7, |row| or_dash(row.rss_bytes.map(|bytes| size(bytes as f64)))),
+    number("OUT/s", 7, |row| or_dash(row.output_bytes_per_second.map(size))),
+    Column {
+        title: "HEALTH",
+        width: 6,
+        right: false,
+        cell: |row| or_dash(row.healthy.map(verdict)),
+        mood: |row| Mood::of_health(row.healthy),
+    },
+];
+
+/// The rows in this order.
+pub(super) fn sort(rows: &mut [Shown], order: Order) {
+    let descending = |a: Option<f64>, b: Option<f64>| b.partial_cmp(&a).unwrap_or(Ordering::Equal);
+    match order {
+        Order::Given => {}
+        Order::Cpu => rows.sort_by(|a, b| descending(a.cpu_percent, b.cpu_percent)),
+        Order::Memory => rows.sort_by_key(|row| std::cmp::Reverse(row.rss_bytes)),
+        Order::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
+    }
+}
+
+/// The lines of one look, none longer than the frame is wide, and not more than it is high.
+pub(super) fn draw(rows: &[Shown], frame: Frame) -> Vec<String> {
+    let names = rows.iter().map(|row| shown(&row.name).chars().count()).max().unwrap_or(0);
+    let mut columns = COLUMNS;
+    columns[0].width = columns[0].width.max(names.min(frame.columns / 2));
+    let mut lines = vec![cut(&summary(rows, frame.keys), frame.columns), String::new()];
+    lines.push(line(&columns, frame.columns, |column| (column.title.to_owned(), Mood::Plain)));
+    let room = frame.lines.saturating_sub(lines.len());
+    let shown = if rows.len() > room { room.saturating_sub(1) } else { rows.len() };
+    for row in rows.iter().take(shown) {
+        let mood = |column: &Column| if frame.coloured { (column.mood)(row) } else { Mood::Plain };
+        lines.push(line(&columns, frame.columns, |column| ((column.cell)(row), mood(column))));
+    }
+    if shown < rows.len() {
+        lines.push(cut(&format!("… {} more", rows.len() - shown), frame.columns));
+    }
+    lines.truncate(frame.lines);
+    lines
+}
+
+fn summary(rows: &[Shown], keys: bool) -> String {
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        *states.entry(&row.state).or_default() += 1;
+    }
+    let states: Vec<String> = states.iter().map(|(state, count)| format!("{count} {}", shown(state))).collect();
+    let cpu: f64 = rows.iter().filter_map(|row| row.cpu_percent).sum();
+    let memory: u64 = rows.iter().filter_map(|row| row.rss_bytes).sum();
+    let noun = if rows.len() == 1 { "process" } else { "processes" };
+    let keys = if keys { "   [q]uit, by [c]pu, [m]emory, [n]ame" } else { "" };
+    let states = if states.is_empty() { String::new() } else { format!(" ({})", states.join(", ")) };
+    format!("{} {noun}{states}, cpu {cpu:.1} %, memory {}{keys}", rows.len(), size(memory as f64))
+}
+
+/// Colours are put on when the widths are right; what does not fit is cut before.
+fn line(columns: &[Column], room: usize, cell: impl Fn(&Column) -> (String, Mood)) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for column in columns {
+        let (text, mood) = cell(column);
+        let text = if column.right { text } else { cut(&text, column.width) };
+        let width = column.width;
+        let padded = if column.right { format!("{text:>width$}") } else { format!("{text:<width$}") };
+        let gap = usize::from(used > 0);
+        let padded = cut(&padded, room.saturating_sub(used + gap));
+        if padded.is_empty() {
+            break;
+        }
+        used += gap + padded.chars().count();
+        out.push_str(if gap > 0 { " " } else { "" });
+        out.push_str(&mood.paint(&padded));
+    }
+    out
+}
+
+fn cut(text: &str, room: usize) -> String {
+    text.chars().take(room).collect()
+}
+
+/// `512`, `1.5K`, `12M`: three digits or four, and a letter.
+fn size(bytes: f64) -> String {
+    let mut amount = bytes;
+    for unit in ["", "K", "M", "G", "T"] {
+        if amount < 1000.0 || unit == "T" {
+            let digits = usize::from(!unit.is_empty() && amount < 99.95);
+            return format!("{amount:.digits$}{unit}");
+        }
+        amount /= 1024.0;
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: Frame = Frame { columns: 120, lines: 24, coloured: false, keys: false };
+
+    fn row(name: &str, cpu: Option<f64>, rss: Option<u64>) -> Shown {
+        Shown {
+            name: name.to_owned(),
+            state: "RUNNING".to_owned(),
+            cpu_percent: cpu,
+            rss_bytes: rss,
+            ..Shown::default()
+        }
+    }
+
+    #[test]
+    fn a_whole_picture() {
+        let web = Shown {
+            pid: Some(123),
+            uptime: Some(3725),
+            restarts: Some(2),
+            healthy: Some(true),
+            output_bytes_per_second: Some(2048.0),
+            ..row("web", Some(12.34), Some(5 << 20))
+        };
+        let down =
+            Shown { name: "down".to_owned(), state: "STOPPED".to_owned(), restarts: Some(0), ..Shown::default() };
+        let expected = "\
+2 processes (1 RUNNING, 1 STOPPED), cpu 12.3 %, memory 5.0M
+
+NAME                 STATE           PID     UPTIME RESTARTS   CPU%     RSS   OUT/s HEALTH
+web                  RUNNING         123    1:02:05        2   12.3    5.0M    2.0K OK    
+down                 STOPPED           -          -        0      -       -       - -     ";
+        assert_eq!(draw(&[web, down], FRAME).join("\n"), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_counted() {
+        let rows: Vec<Shown> = (0..50).map(|number| row(&format!("a-long-name:{number:030}"), None, None)).collect();
+        for (columns, lines) in [(80, 24), (10, 5), (1, 1), (500, 4), (30, 3), (0, 0)] {
+            for coloured in [false, true] {
+                let drawn = draw(&rows, Frame { columns, lines, coloured, keys: true });
+                let plain = |line: &String| {
+                    ["\x1b[32m", "\x1b[0m"].iter().fold(line.clone(), |text, code| text.replace(code, ""))
+                };
+                assert!(drawn.len() <= lines, "{columns} x {lines}: {drawn:?}");
+                assert!(
+                    drawn.iter().all(|line| plain(line).chars().count() <= columns),
+                    "{columns} x {lines}: {drawn:?}"
+                );
+            }
+        }
+        assert_eq!(draw(&rows, Frame { lines: 24, ..FRAME }).last().unwrap(), "… 30 more");
+        assert_eq!(draw(&rows[..21], Frame { lines: 24, ..FRAME }).len(), 24);
+    }
+
+    #[test]
+    fn the_busiest_the_largest_or_the_first_comes_first() {
+        let given = [row("c", Some(1.0), None), row("a", None, Some(9)), row("b", Some(50.0), Some(7))];
+        let sorted = |order| {
+            let mut rows = given.clone();
+            sort(&mut rows, order);
+            rows.iter().map(|row| row.name.clone()).collect::<String>()
+        };
+        assert_eq!([Order::Given, Order::Cpu, Order::Memory, Order::Name].map(sorted), ["cab", "bca", "abc", "abc"]);
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [(0.0, "0"), (999.0, "999"), (1000.0, "1.0K"), (1536.0, "1.5K"), (102_400.0, "100K")] {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!([size(1e9), size(1e15), size(1e30).len().to_string()], ["954M", "909T", "19"]);
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let drawn = draw(&[row("a\x1b[31m", None, None)], FRAME);
+        assert!(drawn[3].starts_with("a\\x1b[31m "), "{drawn:?}");
+    }
+}

@@ -103,6 +103,7 @@ pub fn cold_start_ms() -> f64 {
         .arg("-c")
         .arg(at("c"))
         .current_dir(folder.path())
+        .stdout(Stdio::null())
         .spawn()
         .expect("it is built");
     request(&mut connect(&at("s")), STATUS);

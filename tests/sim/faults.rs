@@ -244,9 +244,9 @@ pub const FAULTS: &[Fault] = &[
     fault(
         "a reload changes everything at once",
         "instance/order.rs",
-        "self.next_policy = Some(policy);",
-        "if ON { self.policy = policy.clone(); }
-        self.next_policy = Some(policy);",
+        "self.next_policy = Some(Rc::new(policy));",
+        "if ON { self.policy = Rc::new(policy.clone()); }
+        self.next_policy = Some(Rc::new(policy));",
     ),
     fault(
         "an order is told to have come less far",

@@ -1,41 +1,49 @@
-//! Loops that do only the one thing. Each runs in a process of its own and prints what it took.
+//! Loops that do only the one thing, each in a process of its own.
 
-use super::table::median;
-use nix::sys::signal::{SigSet, Signal, kill};
+use super::programs::own_path;
+use super::table::percentile;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, execv, fork, pause, pipe, setsid};
+use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, execv, fork, setsid};
 use std::ffi::CString;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-/// Runs one of the loops below and hands out the number that it prints.
-pub fn run(what: &str, count: usize) -> f64 {
-    let output = Command::new(own_path()).args([what, &count.to_string()]).output().expect("it runs");
-    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap_or_else(|_| panic!("{what}: {output:?}"))
+static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_end(_: nix::libc::c_int) {
+    ASKED_TO_END.store(true, Ordering::Relaxed);
 }
 
-/// The program that all children run: small and static where there is a compiler, else this one.
-pub fn sleeper() -> Vec<String> {
-    match std::env::var("PAUSER") {
-        Ok(path) => vec![path],
-        Err(_) => vec![own_path(), "sleep".to_owned()],
+/// Forks and execs so many, forks another for each that dies, and at SIGTERM ends and reaps them all.
+pub fn keep(count: usize, words: &[&str]) {
+    let action = SigAction::new(SigHandler::Handler(note_end), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler only stores to an atomic.
+    unsafe { sigaction(Signal::SIGTERM, &action) }.expect("SIGTERM can be handled");
+    let words: Vec<CString> = words.iter().map(|word| CString::new(*word).expect("no NUL in it")).collect();
+    let mut children: Vec<Pid> = (0..count).map(|_| child(&words)).collect();
+    while !ASKED_TO_END.load(Ordering::Relaxed) {
+        let Ok(status) = waitpid(None, None) else { continue };
+        let dead = status.pid().expect("only ends are waited for");
+        let born = child(&words);
+        children.retain(|pid| *pid != dead);
+        children.push(born);
+    }
+    for pid in &children {
+        kill(*pid, Signal::SIGTERM).expect("it is our own");
+    }
+    for pid in &children {
+        waitpid(*pid, None).expect("it is our own");
     }
 }
 
-fn own_path() -> String {
-    std::env::current_exe().expect("a program knows its own path").display().to_string()
-}
-
-pub fn sleep() {
-    loop {
-        pause();
-    }
-}
-
-fn child() -> Pid {
-    let words: Vec<CString> = sleeper().into_iter().map(|word| CString::new(word).expect("no NUL in it")).collect();
+fn child(words: &[CString]) -> Pid {
     // SAFETY: one thread; the child makes system calls and execs.
     match unsafe { fork() }.expect("there is room for a process") {
         ForkResult::Parent { child } => child,
@@ -44,110 +52,108 @@ fn child() -> Pid {
             let _ = SigSet::empty().thread_set_mask();
             let null = std::fs::File::options().read(true).write(true).open("/dev/null").expect("it is there");
             let _ = (dup2_stdin(&null), dup2_stdout(&null));
-            let _ = execv(&words[0], &words);
+            let _ = execv(&words[0], words);
             std::process::abort()
         }
     }
 }
 
-/// Children, until each has begun its program: the pipe of all of them ends then.
-fn children(count: usize) -> Vec<Pid> {
-    let (read, write) = pipe().expect("there is room for a pipe");
-    for fd in [&read, &write] {
-        let flags = nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC);
-        nix::fcntl::fcntl(fd, flags).expect("it is open");
-    }
-    let made = (0..count).map(|_| child()).collect();
-    drop(write);
-    let _ = std::fs::File::from(read).read(&mut [0]);
-    made
-}
-
-fn end(children: &[Pid]) {
-    children.iter().for_each(|pid| kill(*pid, Signal::SIGKILL).expect("it is our own"));
-    reap(children);
-}
-
-fn reap(children: &[Pid]) {
-    for pid in children {
-        waitpid(*pid, None).expect("it is our own");
-    }
-}
-
-fn say(begin: Instant) {
-    println!("{}", begin.elapsed().as_secs_f64() * 1e3);
-}
-
-pub fn start(count: usize) {
-    let begin = Instant::now();
-    let made = children(count);
-    say(begin);
-    end(&made);
-}
-
-pub fn stop(count: usize) {
-    let made = children(count);
-    let begin = Instant::now();
-    made.iter().for_each(|pid| kill(*pid, Signal::SIGTERM).expect("it is our own"));
-    reap(&made);
-    say(begin);
-}
-
-pub fn storm(count: usize) {
-    let made = children(count);
-    let begin = Instant::now();
-    end(&made);
-    let made = children(count);
-    say(begin);
-    end(&made);
-}
-
-pub fn restart(count: usize) {
-    storm(count);
-}
-
-/// Answers each request of 27 bytes with as many bytes as the first one says.
-pub fn echo(path: &str) {
+/// Answers each request of its clients with so many bytes, until the first of them goes.
+pub fn echo(path: &str, bytes: usize) {
     let listener = UnixListener::bind(path).expect("the path is free");
-    let (mut stream, _) = listener.accept().expect("somebody comes");
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).expect("it says how much");
-    let reply = vec![b'x'; u32::from_be_bytes(length) as usize];
+    let mut clients: Vec<UnixStream> = Vec::new();
+    let reply = vec![b'x'; bytes];
     let mut request = [0; 64];
-    while stream.read(&mut request).is_ok_and(|count| count > 0) {
-        if stream.write_all(&reply).is_err() {
-            return;
+    loop {
+        let mut watched = vec![PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        watched.extend(clients.iter().map(|client| PollFd::new(client.as_fd(), PollFlags::POLLIN)));
+        poll(&mut watched, PollTimeout::NONE).expect("all are open");
+        let ready: Vec<bool> = watched.iter().map(|one| one.any() == Some(true)).collect();
+        for client in clients.iter_mut().zip(&ready[1..]).filter(|(_, ready)| **ready).map(|(client, _)| client) {
+            let is_asked = client.read(&mut request).is_ok_and(|count| count > 0);
+            if !is_asked || client.write_all(&reply).is_err() {
+                return;
+            }
+        }
+        if ready[0] {
+            clients.push(listener.accept().expect("somebody comes").0);
         }
     }
 }
 
-/// How long a reply of so many bytes takes, at the median.
-pub fn echo_us(bytes: usize) -> f64 {
-    let folder = tempfile::tempdir().expect("there is room for a folder");
-    let path = folder.path().join("s");
-    let mut server = Command::new(own_path()).arg("bare-echo").arg(&path).spawn().expect("it runs");
-    let mut stream = loop {
-        match UnixStream::connect(&path) {
-            Ok(stream) => break stream,
-            Err(_) => std::thread::yield_now(),
-        }
-    };
-    stream.write_all(&u32::try_from(bytes).expect("a frame is short").to_be_bytes()).expect("it listens");
-    let middle = ask(&mut stream, &[b'q'; 27], bytes);
-    drop(stream);
-    server.wait().expect("it is our own");
-    middle
+/// An echo that is asked as a daemon is.
+pub struct Echo {
+    process: std::process::Child,
+    folder: tempfile::TempDir,
 }
 
-/// Asks again and again; the median in microseconds.
-pub fn ask(stream: &mut UnixStream, request: &[u8], bytes: usize) -> f64 {
+impl Echo {
+    pub fn start(bytes: usize) -> Echo {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let process = Command::new(own_path())
+            .arg("bare-echo")
+            .arg(folder.path().join("s"))
+            .arg(bytes.to_string())
+            .spawn()
+            .expect("it runs");
+        Echo { process, folder }
+    }
+
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("s")
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        // It has ended already where a client went.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What asking again and again showed.
+pub struct Asked {
+    pub p50_us: f64,
+    pub p99_us: f64,
+    pub per_second: f64,
+    pub count: usize,
+}
+
+/// Asks a server from so many connections at once, each as fast as it is answered.
+pub fn ask(socket: &Path, request: &[u8], bytes: usize, clients: usize, time: Duration) -> Asked {
+    let streams: Vec<UnixStream> = (0..clients).map(|_| connect(socket)).collect();
+    let begin = Instant::now();
+    let took: Vec<f64> = std::thread::scope(|scope| {
+        let asking: Vec<_> =
+            streams.iter().map(|stream| scope.spawn(|| ask_one(stream, request, bytes, time))).collect();
+        asking.into_iter().flat_map(|one| one.join().expect("it asks to the end")).collect()
+    });
+    let per_second = took.len() as f64 / begin.elapsed().as_secs_f64();
+    Asked { p50_us: percentile(&took, 50), p99_us: percentile(&took, 99), per_second, count: took.len() }
+}
+
+fn ask_one(mut stream: &UnixStream, request: &[u8], bytes: usize, time: Duration) -> Vec<f64> {
     let mut reply = vec![0; bytes];
     let mut took = Vec::new();
-    for _ in 0..300 {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
         let begin = Instant::now();
         stream.write_all(request).expect("it listens");
         stream.read_exact(&mut reply).expect("it answers");
         took.push(begin.elapsed().as_secs_f64() * 1e6);
     }
-    median(&took)
+    took
+}
+
+/// Connects, as soon as there is somebody.
+pub fn connect(path: &Path) -> UnixStream {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        match UnixStream::connect(path) {
+            Ok(stream) => return stream,
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
 }

@@ -107,6 +107,7 @@ fn init(path: &Path) -> i32 {
 }
 
 fn run(options: &Options) -> i32 {
+    limits::keep_no_large_memory();
     limits::close_inherited();
     if let Err(error) = limits::ensure_stdio() {
         return refuse(&error.to_string(), FAILED);

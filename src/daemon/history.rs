@@ -27,7 +27,8 @@ const RECORDINGS_KEPT: usize = 8;
 /// The history of all instances.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    stories: HashMap<InstanceId, Story>,
+    /// Boxed: the table has twice as many places as it needs.
+    stories: HashMap<InstanceId, Box<Story>>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +66,10 @@ impl History {
         if record.recording.is_some() {
             let recordings = story.records.iter().rev().filter_map(|record| record.recording);
             gone.extend(recordings.skip(RECORDINGS_KEPT - 1));
+        }
+        if story.records.is_empty() {
+            // Most have little to tell: that they were started, and that they run.
+            story.records.reserve_exact(2);
         }
         story.records.push_back(record);
         gone
@@ -238,7 +243,7 @@ impl Daemon {
             return self.answer_conn(conn, &Reply::error(ErrorCode::NotFound, "Process not found", None), id);
         };
         let none = Story::default();
-        let story = self.history.stories.get(&of).unwrap_or(&none);
+        let story = self.history.stories.get(&of).map_or(&none, Box::as_ref);
         let message = format!("{name} is {}", self.sum_up(instance, story));
         let told = |record: &Record| record.told(self.recorder.told(record.recording));
         let history = story.records.iter().map(told).collect();

@@ -12,6 +12,7 @@ use crate::spec::InstanceSpec;
 use crate::sys::atomic_file::{self, AtomicFile};
 use crate::sys::clock;
 use crate::sys::identity::{self, Machine};
+use crate::sys::limits;
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -24,6 +25,9 @@ const COST_FACTOR: u32 = 20;
 const RETRY: Duration = Duration::from_secs(1);
 /// From one complaint to the next.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+
+/// The records of so many, and what was needed to start them, take memory that is worth giving back.
+const MANY: usize = 100;
 
 /// What an earlier daemon left in the file.
 #[derive(Debug)]
@@ -197,7 +201,11 @@ impl Daemon {
         let now = clock::monotonic();
         if now >= self.memory.not_before {
             let records = self.records();
+            let count = records.len();
             self.memory.write(records, false, now);
+            if count >= MANY && self.children.unproven() == 0 {
+                limits::give_back_memory();
+            }
         }
         if self.memory.dirty && !self.memory.armed {
             self.memory.armed = true;

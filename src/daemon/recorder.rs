@@ -11,6 +11,7 @@ use crate::wire::history::LastWords;
 use crate::wire::text;
 use crate::wire::{Stream, TailQuery};
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 /// Bytes of each stream.
 const LAST: u64 = 4096;
@@ -23,13 +24,13 @@ const SHARED: &str = "goes where stdout goes";
 
 /// The name of one recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RecordingId(u64);
+pub(super) struct RecordingId(NonZeroU64);
 
 /// All recordings.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     kept: BTreeMap<RecordingId, Recording>,
-    last: u64,
+    last: Option<NonZeroU64>,
     bytes: usize,
 }
 
@@ -49,8 +50,9 @@ enum Strip {
 impl Recorder {
     /// Keeps a recording, and lets go of the oldest where there is no room.
     pub(super) fn keep(&mut self, recording: Recording) -> RecordingId {
-        self.last += 1;
-        let id = RecordingId(self.last);
+        let number = self.last.map_or(NonZeroU64::MIN, |last| last.saturating_add(1));
+        self.last = Some(number);
+        let id = RecordingId(number);
         self.bytes += recording.size();
         self.kept.insert(id, recording);
         while self.bytes > BYTES_MAX {

@@ -43,6 +43,7 @@ use super::outbox::{Note, Outbox, Waiter};
 use super::phase::{AfterStop, Leader, Phase, Run, Step, StopStage};
 use super::policy::{Consequence, PACE, Policy, Readiness, backoff};
 use super::time::{Duration, Instant};
+use alloc::rc::Rc;
 
 /// What SIGKILL has not ended after this long cannot be killed.
 pub(super) const KILL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,8 +63,8 @@ pub(super) enum Taken {
 #[derive(Debug)]
 pub struct Instance {
     id: InstanceId,
-    policy: Policy,
-    next_policy: Option<Policy>,
+    policy: Rc<Policy>,
+    next_policy: Option<Rc<Policy>>,
     phase: Phase,
     attempts: u32,
     sick_restarts: u32,
@@ -73,7 +74,7 @@ pub struct Instance {
 
 /// Questions, without effect.
 impl Instance {
-    pub(super) fn new(id: InstanceId, policy: Policy) -> Instance {
+    pub(super) fn new(id: InstanceId, policy: Rc<Policy>) -> Instance {
         Instance {
             id,
             policy,

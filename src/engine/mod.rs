@@ -22,6 +22,7 @@ pub mod timer;
 pub use instance::Instance;
 pub use phase::Run;
 
+use alloc::rc::Rc;
 use closing::Closing;
 use id::{InstanceId, ProbeId, RunId, Stamp, Ticket};
 use job::{Goal, Jobs, Standing};
@@ -31,10 +32,15 @@ use policy::Policy;
 use slots::Slots;
 use time::Instant;
 
+/// Room for so many effects is kept between two inputs.
+const EFFECTS_KEPT: usize = 64;
+
 /// Every instance, every open order, every deadline.
 #[derive(Debug)]
 pub struct Engine {
     instances: Slots<Instance>,
+    /// What the last new one was given: most are given the same, and share it.
+    last_policy: Option<Rc<Policy>>,
     jobs: Jobs,
     closing: Option<Closing>,
     /// The end of a program was told to be the end of all.
@@ -49,6 +55,7 @@ impl Engine {
     pub fn new(now: Instant, seed: u64) -> Engine {
         Engine {
             instances: Slots::new(),
+            last_policy: None,
             jobs: Jobs::default(),
             closing: None,
             last_seen: false,
@@ -59,6 +66,9 @@ impl Engine {
 
     /// A new instance, STOPPED. [`Plan::added`](message::Plan::added) starts it, or a command.
     pub fn add(&mut self, policy: Policy) -> InstanceId {
+        let last = self.last_policy.take().filter(|last| **last == policy);
+        let policy = last.unwrap_or_else(|| Rc::new(policy));
+        self.last_policy = Some(Rc::clone(&policy));
         InstanceId(self.instances.insert_with(|key| Instance::new(InstanceId(key), policy)))
     }
 
@@ -123,7 +133,12 @@ impl Engine {
 impl Engine {
     /// The next thing to do, in the order of decision.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.out.effects.pop_front()
+        let effect = self.out.effects.pop_front();
+        if effect.is_none() {
+            // An order to thousands made room that nothing else fills.
+            self.out.effects.shrink_to(EFFECTS_KEPT);
+        }
+        effect
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) at the latest. It may find nothing to do then.

@@ -5,6 +5,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 
+/// From this size on a piece of memory is the kernel's own.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE: libc::c_int = 256 << 10;
+
 /// Soft and hard limit on open descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NofileLimit {
@@ -117,6 +121,17 @@ fn umask_from_proc() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(line.trim(), 8).ok()
+}
+
+/// Takes large pieces of memory from the kernel one by one, so that each goes back as soon as it is free. By itself the
+/// allocator learns from the first such piece to keep all later ones.
+pub fn keep_no_large_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes two numbers; nothing is allocated from other threads, as there are none yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
+    };
 }
 
 /// Gives memory that is free, and that the allocator keeps for later, back to the kernel.

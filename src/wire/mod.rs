@@ -20,6 +20,7 @@ pub mod progress;
 pub mod reload;
 pub mod reply;
 pub mod request;
+mod rows;
 mod spoken;
 pub mod text;
 pub mod told;
@@ -33,7 +34,8 @@ pub use frame::{Decoder, MAX_FRAME, TooLarge, encode_frame};
 pub use info::SelfPortrait;
 pub use occurrence::{EventPiece, EventQuery, Occurrence};
 pub use progress::Progress;
-pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told, encode_status};
+pub use reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail, Told};
 pub use request::{
     Envelope, Id, LogDeed, Rejection, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb, decode,
 };
+pub use rows::encode_status;

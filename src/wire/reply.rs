@@ -10,10 +10,9 @@ use super::history::Happening;
 use super::info::SelfPortrait;
 use super::reload::{Changes, Effect, Reloaded};
 use super::request::Id;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::io;
 
 /// What a reply has beside its text, the id included, is shorter.
@@ -255,8 +254,8 @@ impl Told {
 }
 
 /// The keys in the order in which they are written.
-#[derive(Serialize)]
-struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
+#[derive(Default, Serialize)]
+struct Written<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Cow<'a, str>>,
@@ -265,7 +264,7 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    processes: Option<Rows>,
+    processes: Option<&'a [ProcessRow<'static>]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     added: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,49 +295,6 @@ struct Written<'a, Rows: Serialize = &'a [ProcessRow<'static>]> {
 
 fn is_false(value: &bool) -> bool {
     !value
-}
-
-impl<Rows: Serialize> Default for Written<'_, Rows> {
-    fn default() -> Self {
-        Written {
-            status: "",
-            message: None,
-            code: None,
-            reason: None,
-            processes: None,
-            added: None,
-            removed: None,
-            changed: None,
-            effects: &[],
-            regrouped: &[],
-            daemon: None,
-            dry_run: false,
-            results: None,
-            info: None,
-            history: None,
-            description: None,
-            metrics: None,
-            id: None,
-        }
-    }
-}
-
-/// Rows that are written as they are made, once.
-struct Passing<I>(Cell<Option<I>>);
-
-impl<'a, I: Iterator<Item = ProcessRow<'a>>> Serialize for Passing<I> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.take().into_iter().flatten())
-    }
-}
-
-/// Appends a status as one frame without keeping its rows, or the word that it would be too long for one.
-pub fn encode_status<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: &mut Vec<u8>) {
-    let rows = Passing(Cell::new(Some(rows)));
-    let written = Written { status: "ok", processes: Some(rows), id: id.map(Id::raw), ..Written::default() };
-    if framed(&written, out).is_err() {
-        Reply::status(Vec::new()).shortened().encode_bounded(id, out);
-    }
 }
 
 impl Reply {
@@ -421,7 +377,7 @@ impl Reply {
         }
     }
 
-    fn shortened(&self) -> Reply {
+    pub(super) fn shortened(&self) -> Reply {
         let too_large = |message: &str| Reply::error(ErrorCode::MessageTooLarge, message, None);
         match self {
             Reply::Ok { message } => Reply::ok(cut(message)),
@@ -508,7 +464,7 @@ impl io::Write for Bounded<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Answer, Decoder, decode};
+    use crate::wire::{Answer, Decoder, decode, encode_status};
 
     fn json(reply: &Reply) -> String {
         let mut out = Vec::new();

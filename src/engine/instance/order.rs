@@ -96,19 +96,20 @@ impl Instance {
     /// What decides about a later moment of a run (its stop, its end, its retries, its health) applies at once; what
     /// the run was started with stays until the next launch.
     pub(in crate::engine) fn on_policy(&mut self, policy: Policy, out: &mut Outbox) {
-        self.policy.autostart = policy.autostart;
-        self.policy.autorestart = policy.autorestart;
-        self.policy.exitcodes.clone_from(&policy.exitcodes);
-        self.policy.allow_leftover = policy.allow_leftover;
-        (self.policy.on_exit, self.policy.on_fatal) = (policy.on_exit, policy.on_fatal);
-        self.policy.stop_signal = policy.stop_signal;
-        self.policy.stop_timeout = policy.stop_timeout;
-        self.policy.start_retries = policy.start_retries;
-        if self.policy.health != policy.health {
-            self.policy.health.clone_from(&policy.health);
+        let own = Rc::make_mut(&mut self.policy);
+        own.autostart = policy.autostart;
+        own.autorestart = policy.autorestart;
+        own.exitcodes.clone_from(&policy.exitcodes);
+        own.allow_leftover = policy.allow_leftover;
+        (own.on_exit, own.on_fatal) = (policy.on_exit, policy.on_fatal);
+        own.stop_signal = policy.stop_signal;
+        own.stop_timeout = policy.stop_timeout;
+        own.start_retries = policy.start_retries;
+        if own.health != policy.health {
+            own.health.clone_from(&policy.health);
             self.health_policy_changed(out);
         }
-        self.next_policy = Some(policy);
+        self.next_policy = Some(Rc::new(policy));
     }
 
     /// SIGKILL now, if the stop has not come so far yet.

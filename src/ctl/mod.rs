@@ -144,10 +144,13 @@ fn perform(order: &Order) -> Outcome {
     let client = Client::new(&order.socket, order.timeout + grace);
     let asked =
         if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
-    let (answer, frame) = match asked {
+    let (mut answer, frame) = match asked {
         Ok(told) => told,
         Err(error) => return no_answer(&error, order.style),
     };
+    if !keep_asked(&order.request, &mut answer) {
+        return Outcome::failed("Process not found\n".to_owned());
+    }
     let code = exit_code(order.view, &answer);
     if order.style.json {
         return Outcome { code, stdout: told::line(&frame), stderr: String::new() };
@@ -155,8 +158,22 @@ fn perform(order: &Order) -> Outcome {
     let mut outcome = Outcome { code, ..words(&client, order, &answer) };
     if order.style.quiet {
         outcome.stdout.clear();
+        if matches!(order.view, View::Health | View::Check) && answer.is_ok() && code != ExitCode::Done {
+            outcome.stderr = render::health(&answer.processes, is_well);
+        }
     }
     outcome
+}
+
+/// Python's daemon tells of everybody, whoever was asked for; false if one of those is not there.
+fn keep_asked(request: &Request, answer: &mut Answer) -> bool {
+    let Request::Status(StatusQuery { names: Some(names), .. }) = request else { return true };
+    let is_plain = |name: &String| name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '[']);
+    if !answer.is_ok() || !names.iter().all(is_plain) {
+        return true;
+    }
+    answer.processes.retain(|row| names.contains(&row.name));
+    names.iter().all(|name| answer.processes.iter().any(|row| row.name == *name))
 }
 
 fn exit_code(view: View, answer: &Answer) -> ExitCode {

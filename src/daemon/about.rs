@@ -66,10 +66,13 @@ impl Daemon {
                 return self.answer_conn(conn, &Reply::error(ErrorCode::InvalidRequest, text, None), id);
             }
         };
-        let Some(found) = self.meant(conn, id, &order.names) else { return };
-        self.note_order(conn, &report::signal_name(signal), &found.members);
-        let sent = found.members.iter().map(|&instance| self.signal_one(instance, signal, order.leader));
-        let results: Vec<Told> = sent.chain(found.unknown.iter().map(|name| nobody(name))).collect();
+        let Some(found) = self.known(conn, id, &order.names) else { return };
+        let one = |&instance: &InstanceId| (instance, self.signal_one(instance, signal, order.leader));
+        let sent: Vec<(InstanceId, Told)> = found.members.iter().map(one).collect();
+        let reached: Vec<InstanceId> = sent.iter().filter(|(_, told)| told.is_ok()).map(|(id, _)| *id).collect();
+        self.note_order(conn, &report::signal_name(signal), &reached);
+        let results = sent.into_iter().map(|(_, told)| told);
+        let results: Vec<Told> = results.chain(found.unknown.iter().map(|name| nobody(name))).collect();
         let done = format!("Sent {} to", report::signal_name(signal));
         self.answer_conn(conn, &summed_up(&done, results), id);
     }
@@ -98,7 +101,7 @@ impl Daemon {
     /// Stops everything; a second time it kills at once.
     pub(super) fn close_down(&mut self, why: &str, asker: Option<Asker>) {
         if self.closing {
-            log::warn!("{why} again: killing what is left");
+            log::warn!("{why} while shutting down: killing what is left");
         } else {
             log::info!("{why}: shutting down");
             self.report_stopping();

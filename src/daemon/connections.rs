@@ -47,6 +47,8 @@ struct Peer {
     /// It is told of events as they come.
     listening: Option<Listening>,
     guest: Guest,
+    /// It has not asked anything yet.
+    silent: bool,
 }
 
 impl Peer {
@@ -244,6 +246,7 @@ impl Daemon {
             match peer.conn.serve(self.now, scratch) {
                 Step::Frame(frame) => {
                     peer.conn.wait = None;
+                    peer.silent = false;
                     self.on_frame(key, &frame);
                 }
                 Step::TooLarge(error) => {
@@ -317,6 +320,11 @@ impl Daemon {
         self.connections.table.iter().any(|(_, peer)| peer.conn.unsent() > 0)
     }
 
+    /// Clients who came and have not asked yet.
+    pub(super) fn any_silent(&self) -> bool {
+        self.connections.table.iter().any(|(_, peer)| peer.silent)
+    }
+
     /// Closes every connection; both directions are shut down first, because a child may hold a copy.
     pub(super) fn close_all(&mut self) {
         let keys: Vec<Key> = self.connections.table.iter().map(|(key, _)| key).collect();
@@ -336,6 +344,7 @@ impl Daemon {
         }
         let key = self.connections.table.insert(Peer {
             conn: Conn::new(stream, self.now),
+            silent: true,
             follow: None,
             listening: None,
             guest,

@@ -199,11 +199,17 @@ impl Daemon {
                 self.history.story(id).began = None;
             }
             State::Backoff => {
-                let text = format!("next attempt in {} ({attempts} failed)", seconds(delay.unwrap_or_default()));
+                let failed = if attempts > 0 { format!(" ({attempts} failed)") } else { String::new() };
+                let text = format!("next attempt in {}{failed}", seconds(delay.unwrap_or_default()));
                 self.chronicle(id, "backoff", &text);
             }
             State::Fatal => {
-                self.chronicle(id, "fatal", &format!("given up after {attempts} failed attempts"));
+                let text = match attempts {
+                    0 => "given up: restarted too often for its health".to_owned(),
+                    1 => "given up after 1 failed attempt".to_owned(),
+                    _ => format!("given up after {attempts} failed attempts"),
+                };
+                self.chronicle(id, "fatal", &text);
             }
             State::Unhealthy => {
                 self.chronicle(id, "unhealthy", "is UNHEALTHY");
@@ -223,7 +229,11 @@ impl Daemon {
         for &id in instances {
             self.metrics.note_order(id);
             self.chronicle(id, "order", &text);
-            self.history.story(id).order = Some(text.as_str().into());
+            let story = self.history.story(id);
+            story.order = Some(text.as_str().into());
+            if matches!(what, "start" | "restart" | "update") {
+                story.began = None;
+            }
         }
     }
 
@@ -238,7 +248,7 @@ impl Daemon {
 
     /// `why`: what led here, the sum of it first.
     pub(super) fn why(&mut self, conn: Key, id: Option<&Id>, name: &str) {
-        let found = self.roster.by_name(name);
+        let found = self.roster.find(name);
         let Some((instance, of)) = found.and_then(|of| Some((self.engine.instance(of)?, of))) else {
             return self.answer_conn(conn, &Reply::error(ErrorCode::NotFound, "Process not found", None), id);
         };
@@ -256,13 +266,19 @@ impl Daemon {
         let words = story.last_line.as_ref().map_or_else(String::new, |line| format!("; {line}"));
         match state {
             State::Fatal | State::Backoff => {
-                let last = story.records.back().map_or(UNIX_EPOCH, |record| record.at);
+                let ended = |record: &&Record| matches!(&*record.event, "exited" | "failed");
+                let last = story.records.iter().rev().find(ended).map_or(UNIX_EPOCH, |record| record.at);
                 let took = story.began.and_then(|began| last.duration_since(began).ok());
                 let took = took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
                 let next = instance.retry_at().map(|at| format!("; next attempt in {}", seconds(at.since(self.now))));
                 let count = instance.attempts();
-                let attempts = if count == 1 { "attempt" } else { "attempts" };
-                format!("{state}: {count} {attempts}{took}; last: {ending}{words}{}", next.unwrap_or_default())
+                let attempts = match (count, state) {
+                    (0, State::Fatal) => "restarted too often for its health".to_owned(),
+                    (0, _) => "to be started again".to_owned(),
+                    (1, _) => "1 attempt".to_owned(),
+                    _ => format!("{count} attempts"),
+                };
+                format!("{state}: {attempts}{took}; last: {ending}{words}{}", next.unwrap_or_default())
             }
             State::Exited => format!("{state}: {ending}{words}"),
             State::Stopped => {

@@ -2,7 +2,7 @@
 
 use super::Daemon;
 use super::orders::{self, Asker, Order};
-use super::patterns::{self, Found};
+use super::patterns::{self, Found, Reach};
 use super::roster::Roster;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Failure, Outcome, State};
@@ -32,7 +32,12 @@ struct Member {
 impl Daemon {
     /// Who is meant by these names; refuses a request that would cost too much.
     pub(super) fn meant(&mut self, conn: Key, id: Option<&Id>, names: &[String]) -> Option<Found> {
-        self.has_few_patterns(conn, id, names).then(|| patterns::resolve(names, &self.roster))
+        self.has_few_patterns(conn, id, names).then(|| patterns::resolve(names, &self.roster, Reach::Staying))
+    }
+
+    /// The same of everybody there is, also of those that are leaving.
+    pub(super) fn known(&mut self, conn: Key, id: Option<&Id>, names: &[String]) -> Option<Found> {
+        self.has_few_patterns(conn, id, names).then(|| patterns::resolve(names, &self.roster, Reach::All))
     }
 
     /// Refuses a request with too many patterns.

@@ -22,11 +22,20 @@ pub(super) fn too_many(names: &[String]) -> bool {
     names.iter().filter(|name| is_pattern(name)).count() > MAX_PATTERNS
 }
 
+/// Who can be meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Those that the configuration names.
+    Staying,
+    /// Also those that it names no longer, until they are gone.
+    All,
+}
+
 /// Finds everybody that is meant.
-pub(super) fn resolve(names: &[String], roster: &Roster) -> Found {
+pub(super) fn resolve(names: &[String], roster: &Roster, reach: Reach) -> Found {
     let (mut found, mut seen) = (Found::default(), HashSet::new());
     for name in names {
-        let meant = meant(name, roster);
+        let meant = meant(name, roster, reach);
         if meant.is_empty() {
             found.unknown.push(name.clone());
         }
@@ -35,8 +44,9 @@ pub(super) fn resolve(names: &[String], roster: &Roster) -> Found {
     found
 }
 
-fn meant(name: &str, roster: &Roster) -> Vec<InstanceId> {
-    if let Some(id) = roster.by_name(name) {
+fn meant(name: &str, roster: &Roster, reach: Reach) -> Vec<InstanceId> {
+    let exact = if reach == Reach::All { roster.find(name) } else { roster.by_name(name) };
+    if let Some(id) = exact {
         return vec![id];
     }
     if let Some(group) = name.strip_prefix("group:") {
@@ -45,8 +55,8 @@ fn meant(name: &str, roster: &Roster) -> Vec<InstanceId> {
     if !is_pattern(name) {
         return Vec::new();
     }
-    let staying = |id: &&InstanceId| roster.entry(**id).is_some_and(|entry| !entry.leaving);
-    let all = roster.in_order().iter().filter(staying);
+    let counts = |id: &&InstanceId| roster.entry(**id).is_some_and(|entry| reach == Reach::All || !entry.leaving);
+    let all = roster.in_order().iter().filter(counts);
     all.filter(|&&id| name == "all" || matches(name.as_bytes(), roster.name(id).as_bytes())).copied().collect()
 }
 

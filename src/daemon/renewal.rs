@@ -1,6 +1,7 @@
 //! The second half of an update: what a reload changed is restarted, as one order, and told of each.
 
 use super::Daemon;
+use super::changes;
 use super::many::Many;
 use super::orders::{Asker, Order};
 use super::patterns::{self, Found};
@@ -12,6 +13,7 @@ use crate::wire::reload::{Changes, Reloaded};
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::{Id, Verb};
 use std::collections::HashSet;
+use std::rc::Rc;
 
 /// What the reload itself could not do.
 type Trouble = Option<(ErrorCode, String)>;
@@ -66,15 +68,32 @@ impl Daemon {
 
     /// Who runs, or should, with what is no longer in the file; and names that nobody bears.
     fn outdated(&self, changes: &Changes, names: Option<&[String]>) -> (Vec<InstanceId>, Vec<String>) {
-        let found = names.map(|names| patterns::resolve(names, &self.roster));
+        let found = names.map(|names| patterns::resolve(names, &self.roster, patterns::Reach::Staying));
         let (meant, unknown) = match found {
             Some(Found { members, unknown }) => (Some(members.into_iter().collect::<HashSet<_>>()), unknown),
             None => (None, Vec::new()),
         };
         let waiting = changes.effects.iter().filter(|effect| !effect.next_start.is_empty());
-        let ids = waiting.filter_map(|effect| self.roster.by_name(&effect.name));
+        let waiting: HashSet<_> = waiting.filter_map(|effect| self.roster.by_name(&effect.name)).collect();
+        let ids = self.roster.in_order().iter().copied();
         let ids = ids.filter(|id| meant.as_ref().is_none_or(|meant| meant.contains(id)));
+        let ids = ids.filter(|id| waiting.contains(id) || self.runs_with_old_settings(*id));
         (ids.filter(|&id| self.is_wanted_up(id)).collect(), unknown)
+    }
+
+    /// An earlier reload changed what its run was started with.
+    fn runs_with_old_settings(&self, id: InstanceId) -> bool {
+        let run = self.engine.instance(id).and_then(|instance| instance.run());
+        let child = run.and_then(|run| self.children.get(self.children.of_run(run.id)?));
+        let (Some(trace), Some(entry)) = (child.and_then(|child| child.trace.as_ref()), self.roster.entry(id)) else {
+            return false;
+        };
+        if entry.leaving || Rc::ptr_eq(&trace.spec, &entry.spec) {
+            return false;
+        }
+        let mut changes = Changes::default();
+        changes::compare(&trace.spec, &entry.spec, &mut changes);
+        changes.effects.iter().any(|effect| !effect.next_start.is_empty())
     }
 
     /// What is down because it is done or was stopped stays so; what is being stopped takes the new settings anyway.

@@ -99,7 +99,8 @@ pub fn signal_name(signal: Signal) -> String {
 pub fn notice_line(notice: &Notice) -> (Level, String) {
     match notice {
         Notice::Failing { path, cause, dropped_bytes, .. } => {
-            let text = format!("writing {} failed: {cause}; {dropped_bytes} bytes dropped", path.display());
+            let lost = if *dropped_bytes > 0 { format!("; {dropped_bytes} bytes dropped") } else { String::new() };
+            let text = format!("writing {} failed: {cause}{lost}", path.display());
             (Level::Error, text)
         }
         Notice::Recovered { path, outage_bytes, .. } => {

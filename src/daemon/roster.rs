@@ -79,6 +79,14 @@ impl Roster {
         self.by_name.get(name).copied()
     }
 
+    /// The instance of this name, also one that is leaving.
+    pub fn find(&self, name: &str) -> Option<InstanceId> {
+        let is_leaving = |id: &&InstanceId| self.entries.get(id).is_some_and(|entry| entry.leaving);
+        // Those that are leaving come last.
+        let mut leaving = self.order.iter().rev().take_while(is_leaving);
+        self.by_name(name).or_else(|| leaving.find(|id| self.name(**id) == name).copied())
+    }
+
     /// The members of a group, in the order of the file.
     pub fn group(&self, name: &str) -> Option<&[InstanceId]> {
         self.groups.get(name).map(Vec::as_slice)

@@ -120,7 +120,7 @@ impl Daemon {
         let found = match &query.names {
             None => None,
             Some(names) => {
-                let Some(found) = self.meant(conn, id, names) else { return };
+                let Some(found) = self.known(conn, id, names) else { return };
                 if !found.unknown.is_empty() {
                     let unknown: Vec<String> = found.unknown.iter().map(|name| text::echoed(name)).collect();
                     let reason = format!("nobody is called {}", unknown.join(", "));

@@ -14,6 +14,8 @@ const NOT_RUN: i32 = 126;
 
 /// How long clients get to take the answers they are owed.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long somebody who came just now has for a question.
+const HEARING: Duration = Duration::from_millis(50);
 
 /// A program whose end is to be the daemon's, and how it ended.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ impl Daemon {
         self.tell_losses();
         self.refuse_waits();
         self.abandon_presses();
+        // Nobody finds the way here any more; who is here already gets an answer.
+        self.connections.withdraw();
         self.say_farewell();
         self.close_doors();
         self.close_all();
@@ -72,7 +76,7 @@ impl Daemon {
 
     /// Answers what was asked before the end and lets clients take their replies.
     fn say_farewell(&mut self) {
-        let until = clock::monotonic() + FAREWELL;
+        let (patience, until) = (clock::monotonic() + HEARING, clock::monotonic() + FAREWELL);
         // One round at least, for requests that lie unread in their sockets.
         loop {
             if self.reactor.wait(self.now, Some(self.now)).is_err() {
@@ -82,10 +86,12 @@ impl Daemon {
             self.serve();
             self.wake_followers();
             self.now = clock::monotonic();
-            if self.now >= until || (!self.any_unsent() && self.reactor.ready.is_empty()) {
+            let listens = self.any_silent() && self.now < patience;
+            let busy = self.any_unsent() || !self.reactor.ready.is_empty();
+            if self.now >= until || !(listens || busy) {
                 return;
             }
-            if self.reactor.wait(self.now, Some(until)).is_err() {
+            if self.reactor.wait(self.now, Some(if busy { until } else { patience })).is_err() {
                 return;
             }
             self.mark();

@@ -2,6 +2,7 @@
 
 use super::many::nobody;
 use super::orders::{Asker, Order};
+use super::patterns::{Reach, resolve};
 use super::report;
 use super::{Alarm, Daemon};
 use crate::engine::Instance;
@@ -78,7 +79,7 @@ impl Daemon {
         }
         let mut left = Vec::new();
         for Condition { name, goal } in conditions {
-            let found = super::patterns::resolve(std::slice::from_ref(name), &self.roster);
+            let found = resolve(std::slice::from_ref(name), &self.roster, Reach::Staying);
             if let Some(name) = found.unknown.first() {
                 let results = vec![nobody(name)];
                 let message = "Process not found".to_owned();

@@ -18,3 +18,4 @@ mod s10_environment;
 mod s11_scale;
 mod s12_clock;
 mod s12_review;
+mod s13_second_review;

@@ -50,7 +50,7 @@ fn check_and_health_end_as_a_probe_wants_it() {
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "1 process is well\n"));
     assert_eq!(d.ctl(&["health", "--json"]).code, 1);
     let ran = d.ctl(&["-q", "health"]);
-    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", ""));
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (1, "", "down is STOPPED\n"));
     d.done("start", "down");
     assert_eq!(d.ctl(&["health"]).stdout, "2 processes are well\n");
 }

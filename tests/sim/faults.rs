@@ -285,6 +285,12 @@ pub const FAULTS: &[Fault] = &[
         "if !ON { own.stop_timeout = policy.stop_timeout; }",
     ),
     fault(
+        "a stop under way keeps its old deadline",
+        "instance/order.rs",
+        "*deadline = out.arm_after(policy.stop_timeout, Waiter::Instance(self.id));",
+        "if !ON { *deadline = out.arm_after(policy.stop_timeout, Waiter::Instance(self.id)); }",
+    ),
+    fault(
         "retries wait for the next launch",
         "instance/order.rs",
         "own.start_retries = policy.start_retries;",

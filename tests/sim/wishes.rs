@@ -69,6 +69,11 @@ impl Book {
 
     pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
         let health_changed = self.policy.health != policy.health;
+        if let Some(ending) = self.life.as_mut().and_then(|life| life.ending.as_mut()).filter(|ending| !ending.killed)
+            && self.policy.stop_timeout != policy.stop_timeout
+        {
+            ending.due = Some(desk.now + policy.stop_timeout);
+        }
         self.policy = Policy {
             autostart: policy.autostart,
             autorestart: policy.autorestart,

@@ -103,7 +103,12 @@ impl Instance {
         own.allow_leftover = policy.allow_leftover;
         (own.on_exit, own.on_fatal) = (policy.on_exit, policy.on_fatal);
         own.stop_signal = policy.stop_signal;
-        own.stop_timeout = policy.stop_timeout;
+        if own.stop_timeout != policy.stop_timeout {
+            own.stop_timeout = policy.stop_timeout;
+            if let Phase::Stopping { stage: StopStage::Asked { deadline }, .. } = &mut self.phase {
+                *deadline = out.arm_after(policy.stop_timeout, Waiter::Instance(self.id));
+            }
+        }
         own.start_retries = policy.start_retries;
         if own.health != policy.health {
             own.health.clone_from(&policy.health);

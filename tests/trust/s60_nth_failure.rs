@@ -99,7 +99,11 @@ fn faults(trace: &str) -> Vec<Fault> {
         let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
         *counts.entry(line.split('(').next().unwrap_or("")).or_default() += 1;
     }
-    let made = CALLS.iter().filter_map(|&(call, errno)| Some((call, errno, *counts.get(call)?)));
+    // There a signal handler tells of a signal by a write to a pipe of our own, which can only fail where it is full; strace
+    // would lose the signal for good.
+    let can_fail = |call: &str| !(cfg!(feature = "portable") && call == "write");
+    let calls = CALLS.iter().filter(|(call, _)| can_fail(call));
+    let made = calls.filter_map(|&(call, errno)| Some((call, errno, *counts.get(call)?)));
     let all: Vec<Fault> = made
         .flat_map(|(call, errno, count)| (1..=count).map(move |nth| (call, errno, nth)))
         .flat_map(|(call, errno, nth)| [false, true].map(|from_there_on| Fault { call, errno, nth, from_there_on }))
@@ -160,6 +164,7 @@ fn assert_as_before(d: &mut Daemon, descriptors: usize, what: &str) {
     // A reload that was not heard is given once more.
     d.home.configure(PROGRAMS);
     assert_eq!(d.reload()["status"], "ok", "{what}\n{}", d.story());
+    d.wait("what was removed is gone", || d.rows().iter().all(|row| row.name != "c").then_some(()));
     let names: Vec<String> = d.rows().into_iter().map(|row| row.name).collect();
     for name in &names {
         ask_until_up(d, name, what);

@@ -1,6 +1,8 @@
 //! The command line of `supervicectl`, typed: what is wrong with it is said here, and nothing further in checks again.
 
+use super::help;
 use super::local;
+use super::nearest::nearest;
 use super::reloading::Reloading;
 use super::style::{Colour, Style};
 use super::top::Top;
@@ -279,8 +281,14 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
         "why" => Ok(Request::Why { name: name()? }),
         "describe" => Ok(Request::Describe { name: name()? }),
         "clearlog" => treat_logs(LogDeed::Clear, operands),
-        other => Err(UsageError(format!("unknown command: {other}"))),
+        other => Err(unknown_command(other)),
     }
+}
+
+/// With the command that somebody may have meant.
+fn unknown_command(command: &str) -> UsageError {
+    let near = nearest(command, help::commands()).map(|name| format!(" (did you mean {name}?)"));
+    UsageError(format!("unknown command: {}{}", crate::wire::text::shown(command), near.unwrap_or_default()))
 }
 
 /// One plain name is asked for in the words that every daemon knows.

@@ -11,8 +11,9 @@ const WIPE: &str = "\r\x1b[K";
 /// What is under way, for requests that may take long; one plain name goes on the wire as ever.
 fn title(request: &Request) -> Option<&'static str> {
     match request {
-        Request::Many { verb: Verb::Start, .. } => Some("Starting"),
-        Request::Many { verb: Verb::Stop, .. } | Request::Shutdown => Some("Stopping"),
+        Request::Many { verb: Verb::Start, .. } | Request::StartGroup { .. } => Some("Starting"),
+        Request::Many { verb: Verb::Stop, .. } | Request::StopGroup { .. } | Request::Shutdown => Some("Stopping"),
+        Request::Reload => Some("Reloading"),
         Request::Many { verb: Verb::Restart { .. }, .. } | Request::Update { .. } => Some("Restarting"),
         _ => None,
     }

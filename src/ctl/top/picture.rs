@@ -108,7 +108,7 @@ fn summary(rows: &[Shown], keys: bool) -> String {
         *states.entry(&row.state).or_default() += 1;
     }
     let states: Vec<String> = states.iter().map(|(state, count)| format!("{count} {}", shown(state))).collect();
-    let cpu: f64 = rows.iter().filter_map(|row| row.cpu_percent).sum();
+    let cpu: f64 = rows.iter().filter_map(|row| row.cpu_percent).fold(0.0, |sum, percent| sum + percent);
     let memory: u64 = rows.iter().filter_map(|row| row.rss_bytes).sum();
     let noun = if rows.len() == 1 { "process" } else { "processes" };
     let keys = if keys { "   [q]uit, by [c]pu, [m]emory, [n]ame" } else { "" };

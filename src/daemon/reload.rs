@@ -134,6 +134,10 @@ impl Daemon {
         }
         boot::log_warnings(config, &self.config_path);
         let changes = self.changes_by(config);
+        if let Err(text) = self.set_doors(&config.daemon) {
+            log::error!("Reload refused, nothing changes: {text}");
+            return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
+        }
         self.take_on_settings(&config.daemon, &changes);
         self.reload_under_way = true;
         let plan = self.roster.adopt(config, &mut self.engine);
@@ -153,7 +157,7 @@ impl Daemon {
 
     fn take_on_settings(&mut self, new: &DaemonSpec, changes: &Changes) {
         self.settings.take_on(new);
-        self.connections.doorkeeper = Doorkeeper::new(self.settings.spec());
+        self.judge_anew(Doorkeeper::new(self.settings.spec()));
         for option in &changes.daemon.next_start {
             log::warn!("[supervice] {option} changed: takes effect when the daemon is started anew");
         }

@@ -237,11 +237,11 @@ impl Daemon {
         }
     }
 
-    /// Keeps whom a reload changed.
-    pub(super) fn note_changes(&mut self, changes: &Changes) {
+    /// Keeps whom a reload changed, and who asked for it.
+    pub(super) fn note_changes(&mut self, changes: &Changes, who: &str) {
         for effect in &changes.effects {
             let Some(id) = self.roster.by_name(&effect.name) else { continue };
-            let text = format!("its configuration changed: {}", super::changes::in_words(effect));
+            let text = format!("its configuration changed, asked by {who}: {}", super::changes::in_words(effect));
             self.chronicle(id, "reload", &text);
         }
     }

@@ -94,11 +94,11 @@ fn a_reload_says_what_is_in_force_and_what_waits() {
     d.done("stop", "live");
     let reply = d.ask(json!({"command": "why", "name": "live"}));
     let records = reply["history"].to_string();
-    assert!(records.contains("its configuration changed: startretries, stopsignal at once"), "{records}");
+    assert!(records.contains("its configuration changed, asked by uid"), "{records}");
+    assert!(records.contains("): startretries, stopsignal at once"), "{records}");
     assert!(records.contains("killed by SIGINT"), "the new signal ended the old run: {records}");
 }
 
-#[test]
 #[test]
 fn the_history_says_who_asked_for_the_reload_also_when_he_left_or_is_a_signal() {
     let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\n");
@@ -137,6 +137,7 @@ fn a_reload_tells_of_the_daemon_and_of_groups_where_nothing_else_changed() {
     assert_eq!(d.ctl(&["reload"]).stdout, "No changes detected\n");
 }
 
+#[test]
 fn a_process_that_lives_heeds_what_decides_about_its_end() {
     let d = Daemon::start(
         "[program:a]\ncommand = {actor}\nstartsecs = 0\n[program:b]\ncommand = {actor}\nstartsecs = 0\nautorestart = unexpected\n",

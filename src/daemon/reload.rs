@@ -134,12 +134,12 @@ impl Daemon {
         if let Some(text) = self.still_leaving(config) {
             return self.give_up(ticket, ErrorCode::Failed, &text);
         }
-        boot::log_warnings(config, &self.config_path);
-        let changes = self.changes_by(config);
         if let Err(text) = self.set_doors(&config.daemon) {
             log::error!("Reload refused, nothing changes: {text}");
             return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
         }
+        boot::log_warnings(config, &self.config_path);
+        let changes = self.changes_by(config);
         self.take_on_settings(&config.daemon, &changes);
         self.reload_under_way = true;
         let plan = self.roster.adopt(config, &mut self.engine);

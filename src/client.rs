@@ -84,6 +84,11 @@ impl Client {
         Client { socket: socket.into(), timeout, deadline: Deadline::after(timeout) }
     }
 
+    /// The same for an answer that the other side gives when the timeout is over: it has so much longer to arrive.
+    pub fn with_grace(self, grace: Duration) -> Client {
+        Client { deadline: Deadline::after(self.timeout + grace), ..self }
+    }
+
     /// Asks, and waits for the answer.
     pub fn call(&self, request: &Request) -> Result<Answer, ClientError> {
         self.call_raw(request).map(|(answer, _)| answer)

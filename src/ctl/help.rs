@@ -145,7 +145,8 @@ Returns when all conditions hold. It is the daemon that watches; nothing is aske
   exited:CODE   the same, with this code
   fatal         FATAL
 
-exit status: 0 all hold, 3 one has become impossible (told at once), 4 not within --timeout (30)
+exit status: 0 all hold, 3 one has become impossible (told at once), 4 not within --timeout (30);
+a daemon that has not answered a second later hangs, which is 4 too
 
 examples:
   supervicectl wait db=healthy cache=running && supervicectl start web

@@ -32,8 +32,8 @@ const PAGE: usize = 4096;
 /// A status of more rows than this is not collected further.
 const MAX_ROWS: usize = 1 << 20;
 
-/// Beyond its own deadline a wait is given this to be answered.
-const WAIT_GRACE: Duration = Duration::from_secs(5);
+/// A daemon that lives answers a wait at its deadline and tells what is still open; one that hangs is not waited for longer.
+const WAIT_GRACE: Duration = Duration::from_secs(1);
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,13 +139,15 @@ fn explain(command: &str) -> Outcome {
 
 fn perform(order: &Order) -> Outcome {
     let is_wait = matches!(order.request, Request::Wait { .. });
-    // The daemon knows the deadline of a wait, and what is still open when it comes.
-    let grace = if is_wait { WAIT_GRACE } else { Duration::ZERO };
-    let client = Client::new(&order.socket, order.timeout + grace);
+    let client = Client::new(&order.socket, order.timeout);
+    let client = if is_wait { client.with_grace(WAIT_GRACE) } else { client };
     let asked =
         if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
     let (mut answer, frame) = match asked {
         Ok(told) => told,
+        Err(error @ ClientError::TimedOut { .. }) if is_wait => {
+            return Outcome { code: ExitCode::TimedOut, ..no_answer(&error, order.style) };
+        }
         Err(error) => return no_answer(&error, order.style),
     };
     if !keep_asked(&order.request, &mut answer) {

@@ -196,14 +196,57 @@ fn a_daemon_that_is_not_there() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     drop(UnixListener::bind(path("stale")).unwrap());
-    std::fs::write(path("file"), "").unwrap();
-    for name in ["missing", "stale", "file", "no/folder"] {
+    for name in ["missing", "stale", "no/folder"] {
         for line in ["status", "start web", "reload"] {
             assert_eq!(ctl(&path(name), line), not_running, "{name} {line}");
         }
     }
-    let long = ctl(&path(&"x".repeat(200)), "status");
-    assert_eq!((long.code, long.stderr.as_str()), (Some(1), "Cannot connect: File name too long (os error 36)\n"));
+}
+
+#[test]
+fn a_path_that_is_no_socket_is_called_what_it_is() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("file"), "").unwrap();
+    std::fs::create_dir(path("folder")).unwrap();
+    nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (name, found) in [("file", "a file"), ("folder", "a folder"), ("pipe", "a named pipe")] {
+        for line in ["status", "start web", "reload"] {
+            let stderr = format!("{} is {found}, not a socket\n", path(name).display());
+            assert_eq!(ctl(&path(name), line), Ended::new(1, "", &stderr));
+        }
+    }
+    let told: Value = serde_json::from_str(&ctl(&path("file"), "status --json").stdout).unwrap();
+    assert_eq!(told["code"], "NOT_A_SOCKET");
+}
+
+#[test]
+fn what_no_daemon_could_do_is_wrong_usage() {
+    for socket in [String::new(), format!("/{}", "x".repeat(200))] {
+        let ended = bare(&["-s", &socket, "status"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+        assert!(ended.stderr.contains("supervicectl: error: --socket: "), "{ended:?}");
+    }
+    let refusing = Daemon::replying(json!({"status": "error", "message": "more than 64", "code": "INVALID_REQUEST"}));
+    for line in ["signal NOTHING web", "status *", "tail web", "events", "top x*", "signal NOTHING web --json"] {
+        assert_eq!(refusing.run(line).code, Some(2), "{line}");
+    }
+}
+
+#[test]
+fn a_request_that_is_too_large_is_called_so() {
+    let daemon = Daemon::replying(json!({"status": "ok"}));
+    let name = "x".repeat(100_000);
+    let mut arguments = vec!["-s", daemon.folder.path().to_str().unwrap(), "stop"];
+    let socket = daemon.socket();
+    arguments[1] = socket.to_str().unwrap();
+    arguments.extend([name.as_str(); 11]);
+    let ended = bare(&arguments);
+    let told = "The request is too large: 1100";
+    assert!(ended.code == Some(2) && ended.stderr.starts_with(told) && ended.stdout.is_empty(), "{ended:?}");
+    arguments.push("--json");
+    let ended: Value = serde_json::from_str(&bare(&arguments).stdout).unwrap();
+    assert_eq!(ended["code"], "MESSAGE_TOO_LARGE");
 }
 
 #[test]

@@ -218,7 +218,8 @@ examples:
 Shows what happened to all processes: each child that was made, each change of state, each result of a
 health check, with a number that counts from 1 since the daemon began. The last 4096 are kept. With -f it
 goes on until Ctrl-C, and without --since begins with what comes next; --since 0 begins with all that is
-kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap.
+kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap. If the
+daemon ends first, that is said, and the exit status is 1.
 
 With --json each event is one object on a line of its own, and a gap is {\"missed\":COUNT}.
 
@@ -327,7 +328,8 @@ examples:
         command: "tail",
         text: "usage: supervicectl tail [-f] [-n LINES] NAME... [stdout|stderr]
 
-Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C.
+Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C. If the daemon
+ends first, that is said, and the exit status is 1.
 A pattern means the processes that there are when you ask.
 
 examples:

@@ -3,81 +3,39 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+mod asking;
 mod candidates;
 pub mod describe;
 pub mod events;
 pub mod help;
+mod hints;
 mod local;
 mod nearest;
+mod outcome;
 mod page;
 mod progress;
 mod reloading;
 pub mod render;
+mod spelling;
 pub mod story;
 pub mod style;
 pub mod tail;
 pub mod top;
 
+pub use outcome::ExitCode;
+
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Request, Row, StatusQuery, told};
 use args::{Invocation, Order, UsageError, View};
+use asking::ask;
+use hints::{asked, hint};
+use outcome::{Outcome, no_answer, print, refusal};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
-use style::Style;
-
-/// The first page of a status that is too large for one reply.
-const PAGE: usize = 4096;
-
-/// A status of more rows than this is not collected further.
-const MAX_ROWS: usize = 1 << 20;
 
 /// A daemon that lives answers a wait at its deadline and tells what is still open; one that hangs is not waited for longer.
 const WAIT_GRACE: Duration = Duration::from_secs(1);
-
-/// How the program ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
-    /// What was asked is done.
-    Done = 0,
-    /// It is not, or there is no daemon.
-    Failed = 1,
-    /// What was asked makes no sense.
-    Usage = 2,
-    /// What is waited for cannot come to be any more.
-    Impossible = 3,
-    /// What is waited for did not come in time.
-    TimedOut = 4,
-    /// A reload would change something.
-    Changes = 10,
-}
-
-impl From<ExitCode> for std::process::ExitCode {
-    fn from(code: ExitCode) -> std::process::ExitCode {
-        std::process::ExitCode::from(code as u8)
-    }
-}
-
-/// What there is to print, and how it ends.
-struct Outcome {
-    code: ExitCode,
-    stdout: String,
-    stderr: String,
-}
-
-impl Outcome {
-    fn done(stdout: String) -> Outcome {
-        Outcome { code: ExitCode::Done, stdout, stderr: String::new() }
-    }
-
-    fn failed(stderr: String) -> Outcome {
-        Outcome { code: ExitCode::Failed, stdout: String::new(), stderr }
-    }
-
-    fn usage(stderr: String) -> Outcome {
-        Outcome { code: ExitCode::Usage, stdout: String::new(), stderr }
-    }
-}
 
 /// Does what the arguments after the program's name say.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -91,14 +49,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             let _ = writeln!(io::stderr(), "Cannot write: {error}");
             ExitCode::Failed
         }
-    }
-}
-
-/// A reader that has seen enough (`| head`) is no failure.
-fn print(out: &mut impl Write, text: &str) -> io::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
     }
 }
 
@@ -185,27 +135,11 @@ fn exit_code(view: View, answer: &Answer) -> ExitCode {
             View::Check | View::Health => answer.processes.iter().all(is_well),
             View::Pid => answer.processes.iter().all(|row| row.pid.is_some()),
         };
-    match answer.code.as_deref() {
-        _ if well && view == View::Foresight && reloading::changes_anything(answer) => ExitCode::Changes,
-        _ if well => ExitCode::Done,
-        Some("IMPOSSIBLE") => ExitCode::Impossible,
-        Some("TIMED_OUT") => ExitCode::TimedOut,
-        _ => ExitCode::Failed,
+    match well {
+        true if view == View::Foresight && reloading::changes_anything(answer) => ExitCode::Changes,
+        true => ExitCode::Done,
+        false => refusal(answer),
     }
-}
-
-fn no_answer(error: &ClientError, style: Style) -> Outcome {
-    let text = error.to_string();
-    if !style.json {
-        return Outcome::failed(render::message(&text));
-    }
-    let code = match error {
-        ClientError::NotRunning => "NOT_RUNNING",
-        ClientError::Untrusted { .. } => "UNTRUSTED",
-        ClientError::TimedOut { .. } => "NO_ANSWER",
-        ClientError::HungUp | ClientError::Garbled(_) | ClientError::TooLarge(_) | ClientError::Io { .. } => "BROKEN",
-    };
-    Outcome { code: ExitCode::Failed, stdout: told::failure(code, &text), stderr: String::new() }
 }
 
 /// A process that is not checked, or not yet, counts by its state.
@@ -285,32 +219,6 @@ fn each(client: &Client, answer: &Answer) -> Outcome {
     outcome
 }
 
-/// The processes that a request names.
-fn asked(request: &Request) -> Vec<&str> {
-    match request {
-        Request::Start { name }
-        | Request::Stop { name }
-        | Request::Restart { name, .. }
-        | Request::TreatLogs { name, .. }
-        | Request::Describe { name }
-        | Request::Why { name } => vec![name],
-        Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// For names that nobody bears: the nearest that somebody does. Without an answer there is none.
-fn hint(client: &Client, unknown: Vec<&str>) -> String {
-    if unknown.is_empty() {
-        return String::new();
-    }
-    let Ok((known, _)) = ask(client, &Request::Status(StatusQuery::default())) else { return String::new() };
-    let names = || known.processes.iter().map(|row| row.name.as_str());
-    let unknown = unknown.into_iter().filter(|name| names().all(|known| known != *name));
-    let near: Vec<String> = unknown.filter_map(|name| nearest::nearest(name, names())).collect();
-    if near.is_empty() { String::new() } else { render::message(&format!("Did you mean {}?", near.join(", "))) }
-}
-
 fn complaint(answer: &Answer) -> String {
     let code = answer.code.as_deref().unwrap_or("no reason given");
     let message = answer.message.clone().unwrap_or_else(|| format!("Failed ({code})"));
@@ -318,39 +226,4 @@ fn complaint(answer: &Answer) -> String {
         Some(reason) => render::message(&message) + &render::message(&format!("reason: {reason}")),
         None => render::message(&message),
     }
-}
-
-/// The answer, and its body for programs.
-fn ask(client: &Client, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
-    let (answer, frame) = client.call_raw(request)?;
-    match request {
-        Request::Status(query) if answer.is_too_large() => in_pages(client, query),
-        _ => Ok((answer, frame)),
-    }
-}
-
-/// A status that is above what one reply holds, page by page; pages that are still too large are halved.
-fn in_pages(client: &Client, query: &StatusQuery) -> Result<(Answer, Vec<u8>), ClientError> {
-    let mut whole = Answer { status: "ok".to_owned(), ..Answer::default() };
-    let mut pages = Vec::new();
-    let mut limit = PAGE;
-    while whole.processes.len() < MAX_ROWS {
-        let offset = query.offset.saturating_add(whole.processes.len());
-        let page = Request::Status(StatusQuery { offset, limit: Some(limit), ..query.clone() });
-        let (answer, frame) = client.call_raw(&page)?;
-        if answer.is_too_large() && limit > 1 {
-            limit /= 2;
-        } else if !answer.is_ok() {
-            return Ok((answer, frame));
-        } else {
-            let rows = answer.processes.len();
-            whole.processes.extend(answer.processes);
-            pages.push(frame);
-            if rows < limit {
-                break;
-            }
-        }
-    }
-    let joined = told::joined(&pages).ok_or_else(|| ClientError::Garbled("a page of a status is none".to_owned()))?;
-    Ok((whole, joined))
 }

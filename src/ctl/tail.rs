@@ -1,7 +1,9 @@
 //! Logs on the screen: the end of one, raw as it is, or of several, line by line with the name before each.
 
 use super::args::{Reading, is_plain};
-use super::{ExitCode, ask, complaint, render};
+use super::asking::ask;
+use super::outcome::{ExitCode, refusal};
+use super::{complaint, render};
 use crate::client::{Client, Feed};
 use crate::sys::connect;
 use crate::wire::text::shown;
@@ -85,6 +87,8 @@ struct Screen {
     requests: Vec<Request>,
     follow: bool,
     code: ExitCode,
+    /// What ends all logs at once is said once.
+    said: String,
 }
 
 impl Screen {
@@ -99,7 +103,7 @@ impl Screen {
             let prefix = several.then(|| prefix(&name, width, number, coloured));
             Shown { name, feed: None, prefix, json, line: Vec::new() }
         });
-        Screen { logs: logs.collect(), requests, out, follow: reading.follow, code }
+        Screen { logs: logs.collect(), requests, out, follow: reading.follow, code, said: String::new() }
     }
 
     fn run(&mut self, client: &Client) -> io::Result<ExitCode> {
@@ -109,7 +113,10 @@ impl Screen {
                     log.print(&answer, &mut self.out)?;
                     log.feed = Some(feed).filter(|_| self.follow);
                 }
-                Ok((answer, _)) => self.code = fail(&complaint(&answer)),
+                Ok((answer, _)) => {
+                    fail(&complaint(&answer));
+                    self.code = refusal(&answer);
+                }
                 Err(error) => self.code = fail(&render::message(&error.to_string())),
             }
         }
@@ -133,7 +140,12 @@ impl Screen {
                 Some(Ok(Some(answer))) => log.print(&answer, &mut self.out)?,
                 Some(Err(error)) => {
                     log.feed = None;
-                    self.code = fail(&render::message(&error.to_string()));
+                    self.code = ExitCode::Failed;
+                    let why = render::message(&error.to_string());
+                    if self.said != why {
+                        complain(why.trim_end());
+                        self.said = why;
+                    }
                 }
             }
         }

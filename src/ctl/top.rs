@@ -6,7 +6,10 @@ mod picture;
 
 use super::args::UsageError;
 use super::style::Style;
-use super::{ExitCode, Outcome, ask, complaint, hint, no_answer};
+use super::asking::ask;
+use super::complaint;
+use super::hints::hint;
+use super::outcome::{Outcome, no_answer, refusal};
 use crate::client::Client;
 use crate::sys::clock;
 use crate::sys::proc_table::{self, Snapshot};
@@ -150,12 +153,13 @@ impl View<'_> {
         let (answer, frame) = asked.map_err(|error| Trouble::Told(no_answer(&error, self.top.style)))?;
         if !answer.is_ok() && self.top.style.json {
             let told = Outcome::done(crate::wire::told::line(&frame));
-            return Err(Trouble::Told(Outcome { code: ExitCode::Failed, ..told }));
+            return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }
         if !answer.is_ok() {
             let names = self.top.names.iter().flatten().map(String::as_str).collect();
             let near = if answer.is_not_found() { hint(&client, names) } else { String::new() };
-            return Err(Trouble::Told(Outcome::failed(complaint(&answer) + &near)));
+            let told = Outcome::failed(complaint(&answer) + &near);
+            return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }
         // Without /proc there is nothing to measure, but still somebody to show.
         let seen = proc_table::snapshot(&Meter::groups(&answer.processes)).unwrap_or_else(|_| Snapshot::default());

@@ -129,7 +129,7 @@ fn a_signal_reaches_the_group_or_its_leader_only() {
     let ran = d.ctl(&["signal", "HUP", "down", "nobody"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (1, "down is not running\nProcess not found: nobody\n"));
     let ran = d.ctl(&["signal", "NOTHING", "a"]);
-    assert!(ran.code == 1 && ran.stderr.contains("no signal of this system"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("no signal of this system"), "{ran:?}");
 }
 
 #[test]

@@ -53,7 +53,8 @@ options:
   -n, --lines LINES       tail, maintail: so many lines (default: 10); top: so
                           many pictures
   -b, --batch             top: tables one after the other, no screen
-      --json              Print the daemon's answer as one JSON object on one line
+      --json              Print the answer as one JSON object on one line, also what
+                          is wrong
   -q, --quiet             Print only what went wrong
       --color WHEN        auto (default), always or never; NO_COLOR is heeded
       --man               Print the man page

@@ -39,7 +39,8 @@ const WAIT_GRACE: Duration = Duration::from_secs(1);
 
 /// Does what the arguments after the program's name say.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let outcome = outcome(args::parse(arguments));
+    let json = spelling::wants_json(&arguments);
+    let outcome = outcome(args::parse(arguments), json);
     let told = print(&mut io::stdout().lock(), &outcome.stdout);
     // Where stderr is gone as well nobody is left to be told.
     let complained = print(&mut io::stderr().lock(), &outcome.stderr);
@@ -52,37 +53,40 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
+fn outcome(asked: Result<Invocation, UsageError>, json: bool) -> Outcome {
+    let said = |text: String| Outcome::done(if json { told::text(&text) } else { text });
+    let shown = |code: ExitCode| Outcome { code, ..Outcome::done(String::new()) };
     match asked {
-        Ok(Invocation::Help) => Outcome::done(help::all()),
-        Ok(Invocation::HelpOn(command)) => explain(&command),
+        Ok(Invocation::Help) => said(help::all()),
+        Ok(Invocation::HelpOn(command)) => explain(&command, json),
+        Ok(Invocation::Version) if json => Outcome::done(told::version(OWN_VERSION)),
         Ok(Invocation::Version) => Outcome::done(own_version()),
-        Ok(Invocation::Page) => Outcome::done(page::page()),
-        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", local::ASK, "completion")),
+        Ok(Invocation::Page) => said(page::page()),
+        Ok(Invocation::Completion(shell)) => said(shell.script("supervicectl", local::ASK, "completion")),
         Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
+        Ok(Invocation::Nothing) if json => Outcome::misused("no command is given"),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Watching(top)) => top.show(),
-        Ok(Invocation::Reading(reading)) => {
-            Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
-        }
-        Ok(Invocation::Hearing(hearing)) => {
-            Outcome { code: events::show(&hearing), stdout: String::new(), stderr: String::new() }
-        }
-        Err(error) => {
-            Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&error.0)))
+        Ok(Invocation::Reading(reading)) => shown(tail::show(&reading)),
+        Ok(Invocation::Hearing(hearing)) => shown(events::show(&hearing)),
+        Err(UsageError(why)) if json => Outcome::misused(&why),
+        Err(UsageError(why)) => {
+            Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&why)))
         }
     }
 }
 
-fn explain(command: &str) -> Outcome {
-    match help::about(command) {
-        Some(text) => Outcome::done(text.to_owned()),
-        None => {
-            let near = nearest::nearest(command, help::commands());
+fn explain(command: &str, json: bool) -> Outcome {
+    let near = nearest::nearest(command, help::commands());
+    let unknown = format!("unknown command: {}", crate::wire::text::shown(command));
+    match (help::about(command), json) {
+        (Some(text), true) => Outcome::done(told::text(text)),
+        (Some(text), false) => Outcome::done(text.to_owned()),
+        (None, true) => Outcome::misused(&unknown),
+        (None, false) => {
             let hint = near.map_or_else(String::new, |name| format!("Did you mean {name}?\n"));
-            let command = crate::wire::text::shown(command);
-            Outcome::usage(format!("supervicectl: error: unknown command: {command}\n{hint}"))
+            Outcome::usage(format!("supervicectl: error: {unknown}\n{hint}"))
         }
     }
 }
@@ -95,17 +99,16 @@ fn perform(order: &Order) -> Outcome {
         if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
     let (mut answer, frame) = match asked {
         Ok(told) => told,
-        Err(error @ ClientError::TimedOut { .. }) if is_wait => {
-            return Outcome { code: ExitCode::TimedOut, ..no_answer(&error, order.style) };
-        }
-        Err(error) => return no_answer(&error, order.style),
+        Err(error) => return unanswered(order, &error),
     };
     if !keep_asked(&order.request, &mut answer) {
         return Outcome::failed("Process not found\n".to_owned());
     }
     let code = exit_code(order.view, &answer);
     if order.style.json {
-        return Outcome { code, stdout: told::line(&frame), stderr: String::new() };
+        let object = told::line(&frame);
+        let object = if order.view == View::Version { told::with_version(OWN_VERSION, &object) } else { object };
+        return Outcome { code, ..Outcome::done(object) };
     }
     let mut outcome = Outcome { code, ..words(&client, order, &answer) };
     if order.style.quiet {
@@ -115,6 +118,19 @@ fn perform(order: &Order) -> Outcome {
         }
     }
     outcome
+}
+
+/// Our own version is known also where nobody answers.
+fn unanswered(order: &Order, error: &ClientError) -> Outcome {
+    let told = no_answer(error, order.style);
+    let hangs = matches!((&order.request, error), (Request::Wait { .. }, ClientError::TimedOut { .. }));
+    let code = if hangs { ExitCode::TimedOut } else { told.code };
+    let stdout = match order.view {
+        View::Version if order.style.json => told::with_version(OWN_VERSION, &told.stdout),
+        View::Version if !order.style.quiet => own_version(),
+        _ => told.stdout,
+    };
+    Outcome { code, stdout, stderr: told.stderr }
 }
 
 /// Python's daemon tells of everybody, whoever was asked for; false if one of those is not there.
@@ -179,20 +195,21 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
     })
 }
 
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 fn own_version() -> String {
-    format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))
+    format!("supervicectl {OWN_VERSION}\n")
 }
 
 fn about(answer: &Answer, view: View) -> Outcome {
     let info = answer.info.clone().unwrap_or_default();
-    let own = env!("CARGO_PKG_VERSION");
     match view {
         View::Pid => Outcome::done(format!("{}\n", info.pid)),
         View::Version => {
             let theirs = crate::wire::text::shown(&info.version);
             let mut outcome = Outcome::done(format!("{}supervice {theirs}\n", own_version()));
-            if theirs != own {
-                outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {own}\n");
+            if theirs != OWN_VERSION {
+                outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {OWN_VERSION}\n");
             }
             outcome
         }

@@ -48,6 +48,11 @@ impl Outcome {
     pub(super) fn usage(stderr: String) -> Outcome {
         Outcome { code: ExitCode::Usage, stdout: String::new(), stderr }
     }
+
+    /// Wrong usage, for programs.
+    pub(super) fn misused(why: &str) -> Outcome {
+        Outcome { code: ExitCode::Usage, ..Outcome::done(told::failure("USAGE", why)) }
+    }
 }
 
 /// A reader that has seen enough (`| head`) is no failure.
@@ -76,7 +81,12 @@ pub(super) fn no_answer(error: &ClientError, style: Style) -> Outcome {
     if !style.json {
         return Outcome { code: exit, ..Outcome::failed(render::message(&text)) };
     }
-    let code = match error {
+    Outcome { code: exit, stdout: told::failure(word_for(error), &text), stderr: String::new() }
+}
+
+/// The code of it, for programs.
+pub(super) fn word_for(error: &ClientError) -> &'static str {
+    match error {
         ClientError::NotRunning => "NOT_RUNNING",
         ClientError::NotASocket { .. } => "NOT_A_SOCKET",
         ClientError::RequestTooLarge(_) => "MESSAGE_TOO_LARGE",
@@ -88,6 +98,5 @@ pub(super) fn no_answer(error: &ClientError, style: Style) -> Outcome {
         | ClientError::Garbled(_)
         | ClientError::TooLarge(_)
         | ClientError::Io { .. } => "BROKEN",
-    };
-    Outcome { code: exit, stdout: told::failure(code, &text), stderr: String::new() }
+    }
 }

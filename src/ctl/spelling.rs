@@ -10,6 +10,11 @@ use std::time::Duration;
 /// Thirty years; far from what a clock cannot hold.
 const MAX_TIMEOUT: f64 = 1e9;
 
+/// Whether to answer for programs, also where the rest of the line cannot be read.
+pub(super) fn wants_json(arguments: &[OsString]) -> bool {
+    arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json")
+}
+
 /// What follows `--` is no option, whatever it looks like.
 pub(super) fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
     let Some(dashes) = arguments.iter().position(|argument| argument == "--") else { return (arguments, Vec::new()) };

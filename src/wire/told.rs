@@ -72,6 +72,48 @@ struct Failure<'a> {
     code: &'static str,
 }
 
+#[derive(Serialize)]
+struct Text<'a> {
+    status: &'static str,
+    text: &'a str,
+}
+
+/// What is told without a daemon: a help, a page, a script.
+pub fn text(text: &str) -> String {
+    written(&Text { status: "ok", text })
+}
+
+#[derive(Serialize)]
+struct Version<'a> {
+    status: &'static str,
+    supervicectl: &'a str,
+}
+
+/// Which version of the client this is.
+pub fn version(own: &str) -> String {
+    written(&Version { status: "ok", supervicectl: own })
+}
+
+/// The same beside what a daemon said of itself: `object` is one, and not empty.
+pub fn with_version(own: &str, object: &str) -> String {
+    object.replacen('{', &format!("{{\"supervicectl\":\"{own}\","), 1)
+}
+
+#[derive(Serialize)]
+struct FailedPiece<'a> {
+    name: &'a str,
+    status: &'static str,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// Why nothing, or nothing more, is shown of a log.
+pub fn failed_piece(name: &str, code: &str, message: &str, reason: Option<&str>) -> String {
+    written(&FailedPiece { name, status: "error", message, code, reason })
+}
+
 /// A failure that no daemon told.
 pub fn failure(code: &'static str, message: &str) -> String {
     written(&Failure { status: "error", message, code })

@@ -1,5 +1,6 @@
 //! What `--help` and `help COMMAND` say.
 
+use super::nearest::nearest;
 use crate::manual::table::Program;
 
 /// One line, for usage errors.
@@ -414,6 +415,14 @@ pub fn program() -> Program {
 /// Every command there is.
 pub fn commands() -> impl Iterator<Item = &'static str> {
     TOPICS.iter().map(|topic| topic.command)
+}
+
+/// The long option that somebody may have meant, of the program or of a command.
+pub(super) fn nearest_option(word: &str) -> Option<String> {
+    let word = word.split('=').next().filter(|word| word.starts_with("--"))?;
+    let program = program();
+    let flags = program.commands.iter().flat_map(|command| &command.flags).chain(&program.flags);
+    nearest(word, flags.flat_map(|flag| &flag.names).map(String::as_str).filter(|name| name.starts_with("--")))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Request, Row, StatusQuery, told};
 use args::{Invocation, Order, UsageError, View};
 use asking::ask;
-use hints::{asked, hint};
+use hints::{asked, group_hint, hint};
 use outcome::{Outcome, no_answer, print, refusal};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -175,7 +175,13 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
             let complaint = format!("{}The daemon does not tell its version\n", complaint(answer));
             return Outcome { stdout: own_version(), ..Outcome::failed(complaint) };
         }
-        let hint = if answer.is_not_found() { hint(client, asked(&order.request)) } else { String::new() };
+        let hint = match &order.request {
+            Request::StartGroup { name } | Request::StopGroup { name } if answer.is_group_not_found() => {
+                group_hint(client, name)
+            }
+            request if answer.is_not_found() => hint(client, asked(request)),
+            _ => String::new(),
+        };
         return Outcome::failed(complaint(answer) + &hint);
     }
     Outcome::done(match (&order.request, order.view) {

@@ -1,6 +1,7 @@
 //! How options are spelled, and values read out of them.
 
 use super::args::UsageError;
+use super::help;
 use crate::sys::socket::LONGEST_PATH;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -81,7 +82,9 @@ pub(super) fn count(option: &str, text: OsString) -> Result<u64, UsageError> {
 
 pub(super) fn known(argument: OsString) -> Result<OsString, UsageError> {
     if argument.len() > 1 && argument.as_bytes().starts_with(b"-") {
-        return Err(UsageError(format!("unknown option: {}", argument.to_string_lossy())));
+        let text = argument.to_string_lossy();
+        let near = help::nearest_option(&text).map(|option| format!(" (did you mean {option}?)"));
+        return Err(UsageError(format!("unknown option: {text}{}", near.unwrap_or_default())));
     }
     Ok(argument)
 }

@@ -138,6 +138,11 @@ impl Answer {
         self.code.as_deref() == Some("NOT_FOUND") || self.message.as_deref() == Some("Process not found")
     }
 
+    /// No group bears that name.
+    pub fn is_group_not_found(&self) -> bool {
+        self.message.as_deref() == Some("Group not found")
+    }
+
     /// The reply would have been longer than a frame: ask for less at a time.
     pub fn is_too_large(&self) -> bool {
         self.code.as_deref() == Some("MESSAGE_TOO_LARGE")

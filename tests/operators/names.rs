@@ -94,6 +94,40 @@ fn the_name_that_was_meant_is_the_second_line() {
 }
 
 #[test]
+fn the_name_that_was_meant_is_told_whatever_is_asked() {
+    let d = Daemon::start(CROWD);
+    for (line, meant) in [
+        ("startgroup jbos", "jobs"),
+        ("stopgroup job", "jobs"),
+        ("start group:jbos", "group:jobs"),
+        ("stop jobs", "group:jobs"),
+        ("status group:jbos", "group:jobs"),
+        ("tail bd", "db"),
+        ("tail -f bd", "db"),
+        ("tail group:jbos", "group:jobs"),
+        ("clearlog bd", "db"),
+        ("rotate wbe", "web:*"),
+        ("signal HUP bd", "db"),
+        ("wait bd=running", "db"),
+        ("wait group:jbos=running", "group:jobs"),
+        ("pid bd", "db"),
+        ("health bd", "db"),
+        ("why bd", "db"),
+        ("describe bd", "db"),
+        ("top bd", "db"),
+        ("update bd", "db"),
+        ("restart bd wbe:00", "db, web:00"),
+    ] {
+        let ran = d.ctl(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+        assert_eq!(ran.stderr.lines().last(), Some(format!("Did you mean {meant}?").as_str()), "{line}: {ran:?}");
+    }
+    let several = d.ctl(&["tail", "bd", "nobody-at-all"]);
+    let told = "bd: Process not found\nDid you mean db?\nnobody-at-all: Process not found\n";
+    assert_eq!((several.code, several.stderr.as_str()), (1, told));
+}
+
+#[test]
 fn patterns_in_one_request_are_bounded() {
     let d = Daemon::start(CROWD);
     let names = |count: usize| vec!["*b"; count];

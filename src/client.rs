@@ -42,9 +42,18 @@ impl Client {
 
     /// The same, with the body of the reply as it came.
     pub fn call_raw(&self, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
+        self.call_with(&request.encode())
+    }
+
+    /// The same; only a daemon that reads all of the request sends an answer with `id`.
+    pub fn call_marked(&self, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
+        self.call_with(&request.encode_marked())
+    }
+
+    fn call_with(&self, body: &[u8]) -> Result<(Answer, Vec<u8>), ClientError> {
         let mut stream = self.connect()?;
         self.vet(&stream)?;
-        self.send(&mut stream, &request.encode())?;
+        self.send(&mut stream, body)?;
         let frame = self.receive(&mut stream)?;
         let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
         Ok((answer, frame))

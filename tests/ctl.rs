@@ -369,6 +369,62 @@ fn a_status_that_is_too_large_in_any_size_is_an_error() {
     assert_eq!(Daemon::replying(reply).run("status"), Ended::new(1, "", "too large\n"));
 }
 
+/// As Python's daemon: one name in a request, and a status of everybody.
+fn pythons() -> Daemon {
+    Daemon::answering(|request| {
+        let row = |name: &str| json!({"name": name, "state": "RUNNING", "pid": 7});
+        match (request["command"].as_str().unwrap(), request["name"].as_str()) {
+            ("status", _) => json!({"status": "ok", "processes": [row("a"), row("b"), row("web:00")]}),
+            ("start" | "stop" | "restart", Some(name @ ("a" | "b" | "web:00"))) => {
+                json!({"status": "ok", "message": format!("Did it to {name}")})
+            }
+            ("start" | "stop" | "restart", _) => json!({"status": "error", "message": "Process not found"}),
+            (other, _) => {
+                json!({"status": "error", "code": "UNKNOWN_COMMAND", "message": format!("Unknown command: {other}")})
+            }
+        }
+    })
+}
+
+#[test]
+fn a_daemon_of_python_gets_several_names_one_by_one() {
+    let daemon = pythons();
+    assert_eq!(daemon.run("start a b"), Ended::new(0, "Did it to a\nDid it to b\n", ""));
+    assert_eq!(daemon.run("stop a nobody b"), Ended::new(1, "Did it to a\nDid it to b\n", "Process not found: nobody\n"));
+    assert_eq!(daemon.run("restart --force a a"), Ended::new(0, "Did it to a\n", ""));
+    assert_eq!(daemon.run("stop all"), Ended::new(0, "Did it to a\nDid it to b\nDid it to web:00\n", ""));
+    let told: Value = serde_json::from_str(&daemon.run("start a x --json").stdout).unwrap();
+    let fine = json!({"name": "a", "status": "ok", "message": "Did it to a"});
+    let unknown = json!({"name": "x", "status": "error", "message": "Process not found: x", "code": "NOT_FOUND"});
+    assert_eq!(told, json!({"status": "error", "code": "FAILED", "results": [fine, unknown]}));
+    let table = daemon.run("status b a");
+    let names: Vec<&str> = table.stdout.lines().skip(2).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!((table.code, names), (Some(0), vec!["b", "a"]));
+    let told: Value = serde_json::from_str(&daemon.run("status a --json").stdout).unwrap();
+    assert_eq!(told["processes"].as_array().unwrap().len(), 1);
+    assert_eq!(daemon.run("status x").stderr, "Process not found\n");
+    let partly = daemon.run("pid x a");
+    assert_eq!(partly, Ended::new(1, "7\n", "Process not found: x\n"));
+}
+
+#[test]
+fn a_daemon_of_python_is_not_said_to_have_done_what_it_does_not_know() {
+    let daemon = pythons();
+    for line in ["start web*", "stop a group:g", "restart web:0?", "status web*", "health group:g", "pid a web*", "tail w*"] {
+        let pattern = line.split(' ').find(|word| word.contains(['*', '?', ':'])).unwrap();
+        let stderr = format!("This daemon knows plain names only, not {pattern}\n");
+        let ended = daemon.run(line);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{line}");
+        assert!(ended.stderr.ends_with(&stderr), "{line}: {ended:?}");
+    }
+    assert!(daemon.run("status web* --json").stdout.contains("UNSUPPORTED"));
+    for line in ["update", "wait a=running", "signal HUP a b", "tail a", "rotate a b", "why a", "shutdown", "info"] {
+        let ended = daemon.run(line);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{line}");
+        assert!(ended.stderr.starts_with("Unknown command: "), "{line}: {ended:?}");
+    }
+}
+
 #[test]
 fn who_fails_a_health_check_is_not_well() {
     let row = |name: &str, healthy: Value| json!({"name": name, "state": "RUNNING", "pid": 7, "healthy": healthy});

@@ -77,8 +77,9 @@ const TOPICS: &[Topic] = &[
         command: "status",
         text: "usage: supervicectl status [--check] [NAME...]
 
-Shows processes in the order of the configuration. With --check the exit status is 1 unless
-each of them is RUNNING and no health check of it fails.
+Shows processes in the order of the configuration, or as they are named. Names that nobody bears are told,
+and the others shown. With --check the exit status is 1 unless each of them is RUNNING and no health check
+of it fails.
 
 examples:
   supervicectl status                       all

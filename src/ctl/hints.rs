@@ -3,19 +3,34 @@
 use super::asking::ask;
 use super::{nearest::nearest, render};
 use crate::client::Client;
-use crate::wire::{Request, Row, StatusQuery};
+use crate::wire::{Answer, Request, Row, StatusQuery};
 
-/// What a request names, as it is hinted at: processes, and `group:NAME`.
-pub(super) fn asked(request: &Request) -> Vec<&str> {
+/// What an answer says nobody is called: the names of the request, unless it tells which of them.
+fn unknown<'a>(request: &'a Request, answer: &'a Answer) -> Vec<&'a str> {
     match request {
         Request::Start { name }
         | Request::Stop { name }
         | Request::Restart { name, .. }
         | Request::TreatLogs { name, .. }
+        | Request::Tail { name, .. }
         | Request::Describe { name }
         | Request::Why { name } => vec![name],
-        Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
+        Request::Status(StatusQuery { names: Some(names), .. }) => {
+            let unknown = if answer.unknown.is_empty() { names } else { &answer.unknown };
+            unknown.iter().map(String::as_str).collect()
+        }
         _ => Vec::new(),
+    }
+}
+
+/// What may have been meant by a request that was refused.
+pub(super) fn of_refusal(client: &Client, request: &Request, answer: &Answer) -> String {
+    match request {
+        Request::StartGroup { name } | Request::StopGroup { name } if answer.is_group_not_found() => {
+            group_hint(client, name)
+        }
+        _ if answer.is_not_found() => hint(client, unknown(request, answer)),
+        _ => String::new(),
     }
 }
 
@@ -30,7 +45,7 @@ pub(super) fn hint(client: &Client, unknown: Vec<&str>) -> String {
 }
 
 /// The same for a group.
-pub(super) fn group_hint(client: &Client, unknown: &str) -> String {
+fn group_hint(client: &Client, unknown: &str) -> String {
     let rows = everybody(client);
     told(nearest(unknown, groups(&rows)).into_iter().collect())
 }

@@ -25,10 +25,10 @@ pub mod top;
 pub use outcome::ExitCode;
 
 use crate::client::{Client, ClientError};
-use crate::wire::{Answer, Request, Row, StatusQuery, told};
+use crate::wire::{Answer, Request, Row, told};
 use args::{Invocation, Order, UsageError, View};
 use asking::ask;
-use hints::{asked, group_hint, hint};
+use hints::hint;
 use outcome::{Outcome, no_answer, print, refusal};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -97,13 +97,10 @@ fn perform(order: &Order) -> Outcome {
     let client = if is_wait { client.with_grace(WAIT_GRACE) } else { client };
     let asked =
         if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
-    let (mut answer, frame) = match asked {
+    let (answer, frame) = match asked {
         Ok(told) => told,
         Err(error) => return unanswered(order, &error),
     };
-    if !keep_asked(&order.request, &mut answer) {
-        return Outcome::failed("Process not found\n".to_owned());
-    }
     let code = exit_code(order.view, &answer);
     if order.style.json {
         let object = told::line(&frame);
@@ -131,17 +128,6 @@ fn unanswered(order: &Order, error: &ClientError) -> Outcome {
         _ => told.stdout,
     };
     Outcome { code, stdout, stderr: told.stderr }
-}
-
-/// Python's daemon tells of everybody, whoever was asked for; false if one of those is not there.
-fn keep_asked(request: &Request, answer: &mut Answer) -> bool {
-    let Request::Status(StatusQuery { names: Some(names), .. }) = request else { return true };
-    let is_plain = |name: &String| name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '[']);
-    if !answer.is_ok() || !names.iter().all(is_plain) {
-        return true;
-    }
-    answer.processes.retain(|row| names.contains(&row.name));
-    names.iter().all(|name| answer.processes.iter().any(|row| row.name == *name))
 }
 
 fn exit_code(view: View, answer: &Answer) -> ExitCode {
@@ -175,15 +161,15 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
             let complaint = format!("{}The daemon does not tell its version\n", complaint(answer));
             return Outcome { stdout: own_version(), ..Outcome::failed(complaint) };
         }
-        let hint = match &order.request {
-            Request::StartGroup { name } | Request::StopGroup { name } if answer.is_group_not_found() => {
-                group_hint(client, name)
-            }
-            request if answer.is_not_found() => hint(client, asked(request)),
-            _ => String::new(),
-        };
-        return Outcome::failed(complaint(answer) + &hint);
+        let hint = hints::of_refusal(client, &order.request, answer);
+        let known = if answer.processes.is_empty() { Outcome::done(String::new()) } else { content(order, answer) };
+        return Outcome { stderr: complaint(answer) + &hint, ..known };
     }
+    content(order, answer)
+}
+
+/// What was asked for, in words.
+fn content(order: &Order, answer: &Answer) -> Outcome {
     Outcome::done(match (&order.request, order.view) {
         (Request::Status(_), View::Health) => render::health(&answer.processes, is_well),
         (Request::Status(_), View::Whole | View::Check | View::Version | View::Foresight) => {

@@ -24,7 +24,9 @@ pub fn nearest<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Option<
             _ => {}
         }
     }
-    best.filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1)).map(|(_, name)| name)
+    // Something of what was asked for must be left in it.
+    let bound = (wanted.len() / 3).max(1).min(wanted.len().saturating_sub(1));
+    best.filter(|(distance, _)| *distance <= bound).map(|(_, name)| name)
 }
 
 /// Letters to add, to drop, to replace or to swap with their neighbour; case counts half of one, rounded down.
@@ -62,10 +64,12 @@ mod tests {
             ("bd", Some("db")),
             ("nobody", None),
             ("x", None),
+            ("DB", Some("db")),
             ("", None),
         ] {
             assert_eq!(nearest(asked, known.into_iter()).as_deref(), expected, "{asked}");
         }
         assert_eq!(nearest("a", [].into_iter()), None);
+        assert_eq!(nearest("a", ["b"].into_iter()), None);
     }
 }

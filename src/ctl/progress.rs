@@ -1,6 +1,7 @@
 //! Long work on a terminal: one line that tells how many are left, and is gone when they are done.
 
 use super::args::Order;
+use super::asking::again;
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Progress, Request, Verb};
 use std::io::{self, IsTerminal, Write};
@@ -36,7 +37,7 @@ pub(super) fn ask(client: &Client, request: &Request) -> Result<(Answer, Vec<u8>
     if shown {
         show(WIPE);
     }
-    told
+    again(client, request, told?)
 }
 
 /// A line that cannot be shown is nobody's loss.

@@ -8,7 +8,7 @@ use super::args::UsageError;
 use super::style::Style;
 use super::asking::ask;
 use super::complaint;
-use super::hints::hint;
+use super::hints::of_refusal;
 use super::outcome::{Outcome, no_answer, refusal};
 use crate::client::Client;
 use crate::sys::clock;
@@ -149,15 +149,15 @@ impl View<'_> {
     fn look(&mut self) -> Result<(), Trouble> {
         let query = StatusQuery { names: self.top.names.clone(), verbose: true, ..StatusQuery::default() };
         let client = Client::new(&self.top.socket, self.top.timeout.min(PATIENCE));
-        let asked = ask(&client, &Request::Status(query));
+        let request = Request::Status(query);
+        let asked = ask(&client, &request);
         let (answer, frame) = asked.map_err(|error| Trouble::Told(no_answer(&error, self.top.style)))?;
         if !answer.is_ok() && self.top.style.json {
             let told = Outcome::done(crate::wire::told::line(&frame));
             return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }
         if !answer.is_ok() {
-            let names = self.top.names.iter().flatten().map(String::as_str).collect();
-            let near = if answer.is_not_found() { hint(&client, names) } else { String::new() };
+            let near = of_refusal(&client, &request, &answer);
             let told = Outcome::failed(complaint(&answer) + &near);
             return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }

@@ -190,7 +190,7 @@ processor), resident memory, bytes of output a second; and how often it was star
 with Ctrl-C; c, m, n and g order by processor time, memory, name, or as the configuration does.
 
 On a pipe it takes a second and prints one table of it; with -b it prints tables until -n are printed, also
-on a terminal; with --json one object a line.
+on a terminal, and so it does with TERM=dumb; with --json one object a line.
 
 examples:
   supervicectl top

@@ -5,6 +5,7 @@
 pub mod args;
 mod asking;
 mod candidates;
+mod columns;
 pub mod describe;
 pub mod events;
 pub mod help;

@@ -11,8 +11,10 @@ not on stderr. No call takes longer than `--timeout`, except those that follow u
 NAME is the name of a process, a pattern (`web*`, `worker:0?`), `group:GROUP` or `all`. Patterns are to be quoted, so that the shell
 leaves them alone.";
 
-const ENVIRONMENT: &[(&str, &str)] =
-    &[("`NO_COLOR`", "Set to anything: no colours, unless `--color=always` is given.")];
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("`NO_COLOR`", "Set to anything: no colours, unless `--color=always` is given."),
+    ("`TERM`", "`dumb`: no colours either, no progress, and `top` prints one table after the other."),
+];
 
 /// `supervicectl.1`.
 pub(super) fn page() -> String {

@@ -2,6 +2,7 @@
 
 use super::args::Order;
 use super::asking::again;
+use super::style::is_dumb;
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Progress, Request, Verb};
 use std::io::{self, IsTerminal, Write};
@@ -23,7 +24,7 @@ fn title(request: &Request) -> Option<&'static str> {
 /// Whether somebody looks on, and wants to.
 pub(super) fn is_wanted(order: &Order) -> bool {
     let looks = io::stdout().is_terminal() && io::stderr().is_terminal();
-    looks && !order.style.json && !order.style.quiet && title(&order.request).is_some()
+    looks && !is_dumb() && !order.style.json && !order.style.quiet && title(&order.request).is_some()
 }
 
 /// Asks, and shows how far it has come until the answer is there.

@@ -2,6 +2,7 @@
 
 use super::args::{Reading, is_plain};
 use super::asking::ask;
+use super::columns::{to_the_left, width};
 use super::hints::hint;
 use super::outcome::{ExitCode, refusal, word_for};
 use super::{complaint, render};
@@ -121,7 +122,7 @@ impl Screen {
         let out = io::stdout().lock();
         let (json, coloured) = (reading.style.json, reading.style.colour.applies(out.is_terminal()));
         let (names, requests): (Vec<String>, _) = logs.into_iter().map(|(name, ask)| (shown(&name), ask)).unzip();
-        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let width = names.iter().map(|name| width(name)).max().unwrap_or(0);
         // Who gave several names or a pattern expects names, also where there is only one log.
         let several = names.len() > 1 || reading.logs.len() > 1 || reading.logs.iter().any(|(name, _)| !is_plain(name));
         let logs = names.into_iter().enumerate().map(|(number, name)| {
@@ -235,7 +236,7 @@ fn print_line(prefix: &str, line: &[u8], out: &mut impl Write) -> io::Result<()>
 }
 
 fn prefix(name: &str, width: usize, number: usize, coloured: bool) -> String {
-    let text = format!("{name:<width$} | ");
+    let text = format!("{} | ", to_the_left(name, width));
     match COLOURS.get(number % COLOURS.len()) {
         Some(colour) if coloured => format!("{colour}{text}{PLAIN}"),
         _ => text,
@@ -291,6 +292,7 @@ mod tests {
     #[test]
     fn prefixes_are_of_one_width_and_coloured_where_that_is_wanted() {
         assert_eq!(prefix("a", 3, 0, false), "a   | ");
+        assert_eq!(prefix("\u{65e5}", 3, 0, false), "\u{65e5}  | ");
         assert_eq!(prefix("abc", 3, 7, true), "\x1b[33mabc | \x1b[0m");
     }
 }

@@ -5,7 +5,7 @@ mod meter;
 mod picture;
 
 use super::args::UsageError;
-use super::style::Style;
+use super::style::{Style, is_dumb};
 use super::asking::ask;
 use super::complaint;
 use super::hints::of_refusal;
@@ -62,7 +62,7 @@ impl Top {
 
     /// Shows what is asked for, until it is shown, or until somebody has seen enough.
     pub(super) fn show(&self) -> Outcome {
-        let on_screen = io::stdout().is_terminal() && !self.batch && !self.style.json;
+        let on_screen = io::stdout().is_terminal() && !is_dumb() && !self.batch && !self.style.json;
         let mut view = View { top: self, meter: Meter::default(), rows: Vec::new(), order: Order::Given, seen: 0 };
         let shown = if on_screen { view.on_screen() } else { view.on_paper() };
         match shown {
@@ -99,7 +99,8 @@ struct View<'a> {
 impl View<'_> {
     /// Each table is about the second before it.
     fn on_paper(&mut self) -> Result<(), Trouble> {
-        let count = self.top.count.unwrap_or(if self.top.batch { u64::MAX } else { 1 });
+        let on_and_on = self.top.batch || (io::stdout().is_terminal() && !self.top.style.json);
+        let count = self.top.count.unwrap_or(if on_and_on { u64::MAX } else { 1 });
         self.look()?;
         for number in 0..count {
             clock::pause(EVERY);

@@ -133,17 +133,19 @@ fn colour_is_for_terminals_unless_it_is_asked_for() {
     assert!(!d.ctl(&["status"]).stdout.contains('\x1b'));
     let painted = d.ctl(&["status", "--color=always"]).stdout;
     assert!(painted.contains("\x1b[32mRUNNING   \x1b[0m"), "{painted:?}");
-    let on_terminal = |options: &str, no_colour: &str| {
+    let on_terminal = |options: &str, no_colour: &str, kind: &str| {
         let line = format!("{} -s {} status {options}", supervicectl().display(), d.home.socket().display());
         let mut command = d.home.command("script");
-        let ran = run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour), DEADLINE);
+        let ran = run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour).env("TERM", kind), DEADLINE);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout
     };
     if run(d.home.command("sh").args(["-c", "command -v script"]), DEADLINE).code != 0 {
         return skip("colour on a terminal", "no script(1) here");
     }
-    assert!(on_terminal("", "").contains("\x1b[32m"));
-    assert!(!on_terminal("", "1").contains('\x1b'));
-    assert!(!on_terminal("--color=never", "").contains('\x1b'));
+    assert!(on_terminal("", "", "xterm").contains("\x1b[32m"));
+    assert!(!on_terminal("", "1", "xterm").contains('\x1b'));
+    assert!(!on_terminal("--color=never", "", "xterm").contains('\x1b'));
+    assert!(!on_terminal("", "", "dumb").contains('\x1b'));
+    assert!(on_terminal("--color=always", "", "dumb").contains("\x1b[32m"));
 }

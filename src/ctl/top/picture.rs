@@ -1,5 +1,6 @@
 //! One look as lines of text: a head, then a row for each process. Only values in, text out.
 
+use crate::ctl::columns::{cut, to_the_left, to_the_right, width};
 use crate::ctl::render::{clock, or_dash, verdict};
 use crate::ctl::style::Mood;
 use crate::wire::picture::Shown;
@@ -84,10 +85,10 @@ pub(super) fn sort(rows: &mut [Shown], order: Order) {
 
 /// The lines of one look, none longer than the frame is wide, and not more than it is high.
 pub(super) fn draw(rows: &[Shown], frame: Frame) -> Vec<String> {
-    let names = rows.iter().map(|row| shown(&row.name).chars().count()).max().unwrap_or(0);
+    let names = rows.iter().map(|row| width(&shown(&row.name))).max().unwrap_or(0);
     let mut columns = COLUMNS;
     columns[0].width = columns[0].width.max(names.min(frame.columns / 2));
-    let mut lines = vec![cut(&summary(rows, frame.keys), frame.columns), String::new()];
+    let mut lines = vec![cut(&summary(rows, frame.keys), frame.columns).to_owned(), String::new()];
     lines.push(line(&columns, frame.columns, |column| (column.title.to_owned(), Mood::Plain)));
     let room = frame.lines.saturating_sub(lines.len());
     let shown = if rows.len() > room { room.saturating_sub(1) } else { rows.len() };
@@ -96,7 +97,7 @@ pub(super) fn draw(rows: &[Shown], frame: Frame) -> Vec<String> {
         lines.push(line(&columns, frame.columns, |column| ((column.cell)(row), mood(column))));
     }
     if shown < rows.len() {
-        lines.push(cut(&format!("… {} more", rows.len() - shown), frame.columns));
+        lines.push(cut(&format!("… {} more", rows.len() - shown), frame.columns).to_owned());
     }
     lines.truncate(frame.lines);
     lines
@@ -121,23 +122,20 @@ fn line(columns: &[Column], room: usize, cell: impl Fn(&Column) -> (String, Mood
     let (mut out, mut used) = (String::new(), 0);
     for column in columns {
         let (text, mood) = cell(column);
-        let text = if column.right { text } else { cut(&text, column.width) };
-        let width = column.width;
-        let padded = if column.right { format!("{text:>width$}") } else { format!("{text:<width$}") };
+        let padded = match column.right {
+            true => to_the_right(&text, column.width),
+            false => to_the_left(cut(&text, column.width), column.width),
+        };
         let gap = usize::from(used > 0);
         let padded = cut(&padded, room.saturating_sub(used + gap));
         if padded.is_empty() {
             break;
         }
-        used += gap + padded.chars().count();
+        used += gap + width(padded);
         out.push_str(if gap > 0 { " " } else { "" });
-        out.push_str(&mood.paint(&padded));
+        out.push_str(&mood.paint(padded));
     }
     out
-}
-
-fn cut(text: &str, room: usize) -> String {
-    text.chars().take(room).collect()
 }
 
 /// `512`, `1.5K`, `12M`: three digits or four, and a letter.
@@ -208,6 +206,17 @@ down                 STOPPED           -          -        0      -       -     
         }
         assert_eq!(draw(&rows, Frame { lines: 24, ..FRAME }).last().unwrap(), "… 30 more");
         assert_eq!(draw(&rows[..21], Frame { lines: 24, ..FRAME }).len(), 24);
+    }
+
+    #[test]
+    fn wide_names_are_cut_by_cells_and_keep_the_columns_straight() {
+        let rows = [row(&"\u{65e5}".repeat(30), None, None), row("web", None, None)];
+        for columns in [80, 31, 20, 3] {
+            let drawn = draw(&rows, Frame { columns, ..FRAME });
+            assert!(drawn.iter().all(|line| width(line) <= columns), "{columns}: {drawn:?}");
+            let at = |line: &str| line.find("RUNNING").map(|at| width(&line[..at]));
+            assert_eq!(at(&drawn[3]), at(&drawn[4]), "{columns}: {drawn:?}");
+        }
     }
 
     #[test]

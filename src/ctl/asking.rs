@@ -101,12 +101,7 @@ fn knows_no_patterns(pattern: &str) -> Told {
 
 /// Who is there of those that were named, each once, and the names that nobody bears. Names are looked for among
 /// everybody, patterns are asked for one by one.
-fn pick(
-    client: &Client,
-    query: &StatusQuery,
-    names: &[String],
-    everybody: Vec<ToldRow>,
-) -> Result<Told, ClientError> {
+fn pick(client: &Client, query: &StatusQuery, names: &[String], everybody: Vec<ToldRow>) -> Result<Told, ClientError> {
     let mut by_name: HashMap<String, ToldRow> = everybody.into_iter().map(|row| (row.name.clone(), row)).collect();
     let (mut found, mut unknown, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for name in names.iter().filter(|name| seen.insert(name.as_str())) {

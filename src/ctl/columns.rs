@@ -34,7 +34,8 @@ mod tests {
 
     #[test]
     fn cells_are_counted_not_signs() {
-        for (text, cells) in [("web", 3), ("\u{65e5}\u{672c}", 4), ("e\u{301}", 1), ("é", 1), ("\u{ff76}", 1), ("", 0)] {
+        for (text, cells) in [("web", 3), ("\u{65e5}\u{672c}", 4), ("e\u{301}", 1), ("é", 1), ("\u{ff76}", 1), ("", 0)]
+        {
             assert_eq!(width(text), cells, "{text}");
         }
         assert_eq!(to_the_left("\u{65e5}", 4), "\u{65e5}  ");

@@ -13,7 +13,8 @@ pub fn text(description: &Description) -> String {
     let Description { name, program, group, file, options, variables } = description;
     let mut out = format!("{}: program {}, group {}\n", shown(name), shown(program), shown(group));
     let settings: Vec<[String; 3]> = options.iter().map(|setting| cells(setting, file)).collect();
-    let widest = |column: usize| settings.iter().map(move |cells| width(&cells[column])).filter(|width| *width <= VALUE_WIDTH);
+    let widest =
+        |column: usize| settings.iter().map(move |cells| width(&cells[column])).filter(|width| *width <= VALUE_WIDTH);
     let widths = [widest(0).max().unwrap_or(0), widest(1).max().unwrap_or(0)];
     for [option, value, origin] in &settings {
         let (option, value) = (to_the_left(option, widths[0]), to_the_left(value, widths[1]));
@@ -63,7 +64,12 @@ mod tests {
             group: "g".to_owned(),
             file: "/etc/s.conf".to_owned(),
             options: vec![
-                setting("command", Some("a value that is of some width, more than the forty cells"), "section", Some(3)),
+                setting(
+                    "command",
+                    Some("a value that is of some width, more than the forty cells"),
+                    "section",
+                    Some(3),
+                ),
                 setting("umask", None, "default", None),
                 setting("url", Some(&"x".repeat(61)), "default", None),
                 setting("user", Some("m\u{65e5}"), "DEFAULT", Some(1)),

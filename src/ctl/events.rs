@@ -1,8 +1,8 @@
 //! Events on the screen: those that the daemon keeps, and those that come, each on a line.
 
 use super::args::Hearing;
+use super::outcome::{ExitCode, no_answer, print, refusal};
 use super::style::Mood;
-use super::outcome::{ExitCode, no_answer, refusal};
 use super::{complaint, render};
 use crate::client::{Client, ClientError, Feed};
 use crate::sys::connect;
@@ -132,9 +132,10 @@ fn fail(text: &str, code: ExitCode) -> ExitCode {
 }
 
 fn tell(text: &str, code: ExitCode) -> ExitCode {
-    // Where stdout is gone as well nobody is left to be told.
-    let _ = io::stdout().write_all(text.as_bytes());
-    code
+    match print(&mut io::stdout().lock(), text) {
+        Ok(()) => code,
+        Err(error) => fail(&format!("Cannot write: {error}\n"), ExitCode::Failed),
+    }
 }
 
 /// Where stderr is gone nobody is left to be told.

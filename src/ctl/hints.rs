@@ -77,11 +77,8 @@ mod tests {
 
     #[test]
     fn groups_are_meant_by_their_prefix_or_where_no_process_is_near() {
-        let row = |name: &str, group: &str| Row {
-            name: name.to_owned(),
-            group: Some(group.to_owned()),
-            ..Row::default()
-        };
+        let row =
+            |name: &str, group: &str| Row { name: name.to_owned(), group: Some(group.to_owned()), ..Row::default() };
         let rows = [row("web:00", "web"), row("db", "stores"), row("cache", "stores")];
         for (unknown, expected) in [
             ("group:sotres", Some("group:stores")),

@@ -173,7 +173,12 @@ sick                 UNHEALTHY  7          0:59         FAIL
 
     #[test]
     fn wide_signs_and_marks_keep_the_columns_straight() {
-        let names = ["\u{65e5}\u{672c}\u{8a9e}", "cafe\u{301}", "web", "\u{65e5}\u{672c}\u{8a9e}\u{30b5}\u{30fc}\u{30d0}\u{65e5}\u{672c}\u{8a9e}\u{30b5}\u{30fc}\u{30d0}"];
+        let names = [
+            "\u{65e5}\u{672c}\u{8a9e}",
+            "cafe\u{301}",
+            "web",
+            "\u{65e5}\u{672c}\u{8a9e}\u{30b5}\u{30fc}\u{30d0}\u{65e5}\u{672c}\u{8a9e}\u{30b5}\u{30fc}\u{30d0}",
+        ];
         let rows = names.map(|name| row(name, "STOPPED", None, None, None));
         let table = table(&rows, false);
         let at = |line: &str, word: &str| width(&line[..line.find(word).unwrap()]);

@@ -82,13 +82,15 @@ fn meant(client: &Client, reading: &Reading) -> (Vec<Log>, Vec<Failure>) {
     let (mut all, mut failed, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (name, request) in &reading.logs {
         match request {
-            Request::Tail { stream, query, .. } if !is_plain(name) => match bearers(client, name, reading.logs.len() > 1) {
-                Ok(names) => all.extend(names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| {
-                    let request = Request::Tail { name: name.clone(), stream: *stream, query: *query };
-                    (name, request)
-                })),
-                Err(failure) => failed.push(failure),
-            },
+            Request::Tail { stream, query, .. } if !is_plain(name) => {
+                match bearers(client, name, reading.logs.len() > 1) {
+                    Ok(names) => all.extend(names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| {
+                        let request = Request::Tail { name: name.clone(), stream: *stream, query: *query };
+                        (name, request)
+                    })),
+                    Err(failure) => failed.push(failure),
+                }
+            }
             _ if seen.insert(name.clone()) => all.push((name.clone(), request.clone())),
             _ => {}
         }

@@ -5,11 +5,11 @@ mod meter;
 mod picture;
 
 use super::args::UsageError;
-use super::style::{Style, is_dumb};
 use super::asking::ask;
 use super::complaint;
 use super::hints::of_refusal;
 use super::outcome::{Outcome, no_answer, refusal};
+use super::style::{Style, is_dumb};
 use crate::client::Client;
 use crate::sys::clock;
 use crate::sys::proc_table::{self, Snapshot};
@@ -70,7 +70,7 @@ impl Top {
             Err(Trouble::Told(outcome)) => outcome,
             // A reader that has seen enough is no failure.
             Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::done(String::new()),
-            Err(Trouble::Io(error)) => Outcome::failed(format!("Cannot show it: {error}\n")),
+            Err(Trouble::Io(error)) => Outcome::failed(format!("Cannot write: {error}\n")),
         }
     }
 }

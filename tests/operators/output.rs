@@ -59,9 +59,13 @@ fn json_is_one_object_whatever_is_asked() {
     for line in ["reload", "reload --dry-run", "update", "clearlog up", "rotate up", "reopen", "pid up"] {
         told(line, 0);
     }
-    for (line, words) in
-        [("help", "usage: "), ("help stop", "usage: "), ("--help", "usage: "), ("--man", ".TH "), ("completion bash", "complete")]
-    {
+    for (line, words) in [
+        ("help", "usage: "),
+        ("help stop", "usage: "),
+        ("--help", "usage: "),
+        ("--man", ".TH "),
+        ("completion bash", "complete"),
+    ] {
         assert!(told(line, 0)["text"].as_str().unwrap().contains(words), "{line}");
     }
     let version = env!("CARGO_PKG_VERSION");
@@ -136,7 +140,8 @@ fn colour_is_for_terminals_unless_it_is_asked_for() {
     let on_terminal = |options: &str, no_colour: &str, kind: &str| {
         let line = format!("{} -s {} status {options}", supervicectl().display(), d.home.socket().display());
         let mut command = d.home.command("script");
-        let ran = run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour).env("TERM", kind), DEADLINE);
+        let ran =
+            run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour).env("TERM", kind), DEADLINE);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout
     };

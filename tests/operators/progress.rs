@@ -97,7 +97,9 @@ fn a_terminal_shows_it_and_a_pipe_does_not() {
     let screen = on_terminal(&d, "--timeout 1 stop all; true");
     let last = screen.rfind(" left").unwrap_or_else(|| panic!("{screen:?}"));
     assert!(screen[last..].starts_with(" left\r\x1b[KNo response from supervice within 1s"), "{screen:?}");
-    for options in ["-q stop all", "--json stop all", "stop all | cat", "stop all 2>&1 >/dev/null | cat", "stop all 2>{dir}/told"] {
+    for options in
+        ["-q stop all", "--json stop all", "stop all | cat", "stop all 2>&1 >/dev/null | cat", "stop all 2>{dir}/told"]
+    {
         let options = &options.replace("{dir}", &d.home.path().display().to_string());
         let d = crowd();
         let screen = on_terminal(&d, options);

@@ -60,7 +60,10 @@ struct Failure {
 impl Failure {
     /// Of several it is said which one it is.
     fn refused(client: &Client, name: &str, answer: &Answer, several: bool) -> Failure {
-        let text = if several { format!("{}: {}", shown(name), complaint(answer)) } else { complaint(answer) };
+        let text = match answer.is_not_found() && several {
+            true => format!("Process not found: {}\n", shown(name)),
+            false => complaint(answer),
+        };
         let hint = if answer.is_not_found() { hint(client, vec![name]) } else { String::new() };
         let (word, message) = (answer.code.as_deref().unwrap_or("FAILED"), answer.message.as_deref());
         let object = told::failed_piece(name, word, message.unwrap_or("Failed"), answer.reason.as_deref());

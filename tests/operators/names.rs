@@ -147,7 +147,7 @@ fn the_name_that_was_meant_is_told_whatever_is_asked() {
         assert_eq!(ran.stderr.lines().last(), Some(format!("Did you mean {meant}?").as_str()), "{line}: {ran:?}");
     }
     let several = d.ctl(&["tail", "bd", "nobody-at-all"]);
-    let told = "bd: Process not found\nDid you mean db?\nnobody-at-all: Process not found\n";
+    let told = "Process not found: bd\nDid you mean db?\nProcess not found: nobody-at-all\n";
     assert_eq!((several.code, several.stderr.as_str()), (1, told));
 }
 

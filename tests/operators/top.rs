@@ -207,7 +207,7 @@ fn another_size_is_another_picture() {
     let mut top = Terminal::open(&d, &["top"]);
     top.wait(&d, "the first picture", |text| text.contains("HEALTH"));
     let path = nix::unistd::ttyname(&top.slave).unwrap();
-    let resized = run(d.home.command("stty").arg("-F").arg(&path).args(["cols", "30", "rows", "4"]), DEADLINE);
+    let resized = run(d.home.command("stty").arg("-F").arg(&path).args(["cols", "24", "rows", "4"]), DEADLINE);
     if resized.code != 0 {
         return skip("another size", "no stty(1) that takes -F here");
     }

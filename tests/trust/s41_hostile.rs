@@ -62,7 +62,7 @@ fn pester(socket: &Path, seed: u64, stop: &AtomicBool, sent: &AtomicUsize) {
 
 #[test]
 fn three_hundred_hostile_connections_beside_a_good_one() {
-    let d = Daemon::start_in(Home::alone(), "[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    let d = Daemon::start_in(Home::new(), "[program:a]\ncommand = {actor}\nstartsecs = 0\n");
     let pid = d.wait_state("a", "RUNNING").pid;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let before = process::resident(d.pid());

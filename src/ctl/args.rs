@@ -283,7 +283,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
 }
 
 /// With the command that somebody may have meant.
-fn unknown_command(command: &str) -> UsageError {
+pub(super) fn unknown_command(command: &str) -> UsageError {
     let near = nearest(command, help::commands()).map(|name| format!(" (did you mean {name}?)"));
     UsageError(format!("unknown command: {}{}", crate::wire::text::shown(command), near.unwrap_or_default()))
 }

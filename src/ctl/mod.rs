@@ -79,13 +79,13 @@ fn outcome(asked: Result<Invocation, UsageError>, json: bool) -> Outcome {
 }
 
 fn explain(command: &str, json: bool) -> Outcome {
-    let near = nearest::nearest(command, help::commands());
-    let unknown = format!("unknown command: {}", crate::wire::text::shown(command));
     match (help::about(command), json) {
         (Some(text), true) => Outcome::done(told::text(text)),
         (Some(text), false) => Outcome::done(text.to_owned()),
-        (None, true) => Outcome::misused(&unknown),
+        (None, true) => Outcome::misused(&args::unknown_command(command).0),
         (None, false) => {
+            let unknown = format!("unknown command: {}", crate::wire::text::shown(command));
+            let near = nearest::nearest(command, help::commands());
             let hint = near.map_or_else(String::new, |name| format!("Did you mean {name}?\n"));
             Outcome::usage(format!("supervicectl: error: {unknown}\n{hint}"))
         }

@@ -75,7 +75,7 @@ fn json_is_one_object_whatever_is_asked() {
     for (line, why) in [
         ("explode", "unknown command: explode"),
         ("start", "start needs a name"),
-        ("help explode", "unknown command: explode"),
+        ("help restrat", "unknown command: restrat (did you mean restart?)"),
         ("--timeout x status", "--timeout: "),
         ("completion csh", "csh"),
         ("status --nonsense", "unknown option: --nonsense"),

@@ -400,6 +400,7 @@ fn a_daemon_of_python_gets_several_names_one_by_one() {
     let fine = json!({"name": "a", "status": "ok", "message": "Did it to a"});
     let unknown = json!({"name": "x", "status": "error", "message": "Process not found: x", "code": "NOT_FOUND"});
     assert_eq!(told, json!({"status": "error", "code": "FAILED", "results": [fine, unknown]}));
+    assert_eq!(daemon.run("pid all"), Ended::new(0, "7\n7\n7\n", ""));
     let table = daemon.run("status b a");
     let names: Vec<&str> = table.stdout.lines().skip(2).map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!((table.code, names), (Some(0), vec!["b", "a"]));

@@ -79,6 +79,7 @@ fn some(client: &Client, query: &StatusQuery, names: &[String]) -> Result<Told, 
     }
     match pattern {
         _ if !answer.is_ok() => Ok((answer, frame)),
+        Some(_) if answer.id.is_none() && names == ["all"] => Ok((answer, frame)),
         Some(pattern) if answer.id.is_none() => Ok(knows_no_patterns(pattern)),
         // Without our own mark, which nobody asked for.
         Some(_) => put_together(&rows(&frame)?, &[]),

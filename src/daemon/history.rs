@@ -5,7 +5,7 @@ use super::recorder::{Recording, RecordingId};
 use super::report;
 use super::streams::Turn;
 use crate::engine::Instance;
-use crate::engine::id::{InstanceId, Key};
+use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
@@ -92,7 +92,7 @@ impl Daemon {
             }
             Event::Exited { run, status, lived, asked, .. } => {
                 let text = format!("{} after {}", report::exit_text(status), seconds(lived));
-                self.note_exit(run.instance, &text, asked);
+                self.note_exit(run, &text, asked);
             }
             Event::SpawnFailed { run, error } => {
                 let text = report::cause_text(Cause::Spawn(error), run.instance, &self.roster);
@@ -138,10 +138,11 @@ impl Daemon {
     }
 
     /// A death that nobody wanted comes with what was written last; that one was hanging makes it no less unwanted.
-    fn note_exit(&mut self, id: InstanceId, text: &str, asked: bool) {
+    fn note_exit(&mut self, run: RunId, text: &str, asked: bool) {
+        let id = run.instance;
         let state = self.engine.instance(id).map(Instance::state);
         let is_wanted = asked && !matches!(state, Some(State::Backoff | State::Fatal));
-        let recording = if is_wanted { None } else { self.record_flight(id) };
+        let recording = if is_wanted { None } else { self.record_flight(run) };
         let last_line = recording.as_ref().and_then(Recording::last_line);
         let recording = recording.map(|recording| self.recorder.keep(recording));
         let text = format!("{text}{}", if asked { "" } else { ", unasked" });

@@ -104,6 +104,13 @@ impl Daemon {
             Event::StateChanged { instance, to, delay, attempts, .. } => {
                 self.note_state(instance, to, delay, attempts);
             }
+            // The log counts on beyond the limit as it ever did; here it would read as a fraction.
+            Event::ProbeFailed { probe, failures, retries, .. } if failures > retries => {
+                let id = probe.run.instance;
+                let message = self.probes.record(id).map_or("", |record| &record.message);
+                let text = format!("health check failed {failures} times in a row, limit {retries}: {message}");
+                self.chronicle(id, "health", &text);
+            }
             _ => {
                 let Some((id, kind)) = told_as_logged(event) else { return };
                 let Some((_, line)) = report::line(event, &self.roster, &self.probes) else { return };

@@ -54,7 +54,7 @@ struct Stream {
     lines: Option<Lines>,
     /// Events are heard of; not while it rests.
     watched: bool,
-    /// Bytes of it that went out so far.
+    /// How many bytes of it are in its log: what was lost is not.
     written: u64,
     /// What it lost, since it began to lose.
     losing: Option<u64>,
@@ -320,7 +320,8 @@ impl Streams {
         let served = stream.output.serve(scratch, &mut taker);
         let (lost, wrote) = (taker.dropped, taker.wrote);
         stream.pace.note(stream.output.moved);
-        stream.written += if stream.lines.is_some() { wrote } else { stream.output.moved as u64 };
+        let brought = if stream.lines.is_some() { wrote } else { stream.output.moved as u64 };
+        stream.written += brought.saturating_sub(lost);
         if lost > 0 {
             *dropped.entry(stream.output.instance).or_default() += lost;
         }

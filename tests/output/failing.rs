@@ -78,6 +78,32 @@ fn row_29_a_full_disk_holds_nobody_up_and_heals_when_there_is_room() {
 }
 
 #[test]
+fn the_words_of_an_earlier_run_do_not_stand_in_for_those_that_were_lost() {
+    let home = Home::new();
+    let _disk = match Mount::tmpfs(&home.join("small"), 64) {
+        Ok(disk) => disk,
+        Err(reason) => return skip("last words on a full disk", &reason),
+    };
+    // A whole page, in which nothing more finds room.
+    home.write("words", "an earlier run\n".repeat(300)[..4096].to_owned());
+    let program = "[program:a]\ncommand = cat {dir}/words\nstartsecs = 0\nautorestart = no\n";
+    let d = Daemon::start_in(home, &format!("{program}stdout_logfile = {{dir}}/small/log\n"));
+    d.wait_state("a", "EXITED");
+    let recorded = || {
+        let reply = d.ask(serde_json::json!({"command": "why", "name": "a"}));
+        let records = reply["history"].as_array().unwrap().iter();
+        let of_exits = records.filter(|record| record["event"] == "exited");
+        of_exits.map(|record| record["output"][0]["data"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(recorded()[0].len(), 4096);
+    assert!(fs::write(d.home.join("small/ballast"), vec![0; 1 << 20]).is_err(), "the disk is full");
+    d.home.write("words", "said in vain\n");
+    d.order("start", "a");
+    d.wait("it is dead again", || (recorded().len() == 2).then_some(()));
+    assert_eq!((recorded()[1].as_str(), dropped(&d)), ("", 13));
+}
+
+#[test]
 fn row_30_a_folder_that_is_gone_and_comes_back() {
     let home = Home::new();
     fs::create_dir(home.join("logs")).unwrap();

@@ -16,7 +16,7 @@ const LAST_ROUNDS: usize = 8;
 pub(super) struct Last {
     /// Those that are open.
     pub(super) open: [Option<Key>; 2],
-    /// What came from those that are not.
+    /// What of those that are not is in their logs.
     written: [u64; 2],
 }
 
@@ -38,7 +38,7 @@ impl Streams {
         self.carried.remove(&id);
     }
 
-    /// How many bytes the last run of an instance wrote, and where they go if that is still open.
+    /// How many bytes of the last run of an instance found their place, and where they go if that is still open.
     pub(in crate::daemon) fn written_by(&self, id: InstanceId, which: Which) -> (u64, Option<SinkId>) {
         let Some(last) = self.last.get(&id) else { return (0, None) };
         match last.open[which as usize].and_then(|key| self.table.get(key)) {
@@ -59,9 +59,9 @@ impl Streams {
         if let Some(lines) = &mut stream.lines {
             lines.finish(&clock::rfc3339(clock::wall()), &mut rest);
         }
-        stream.written += rest.len() as u64;
         if !rest.is_empty() {
             let written = self.sinks.write(stream.sink, &rest, now);
+            stream.written += rest.len().saturating_sub(written.dropped) as u64;
             *self.dropped.entry(stream.output.instance).or_default() += written.dropped as u64;
         }
     }

@@ -99,6 +99,8 @@ pub struct Children {
     by_run: HashMap<RunId, Key>,
     by_pid: HashMap<Pid, Key>,
     lingering: BTreeSet<Key>,
+    /// SIGKILL could not be sent to them; some may be gone by now.
+    unkilled: BTreeSet<Key>,
     unproven: usize,
     changed: bool,
 }
@@ -163,6 +165,18 @@ impl Children {
     /// Whether any group outlives its leader.
     pub fn any_lingering(&self) -> bool {
         !self.lingering.is_empty()
+    }
+
+    /// Notes that SIGKILL could not be sent to a child; whether it is the first one.
+    pub fn note_unkilled(&mut self, key: Key) -> bool {
+        let first = self.unkilled.is_empty();
+        self.unkilled.insert(key);
+        first
+    }
+
+    /// Those that SIGKILL could not be sent to since the last call; some may be gone by now.
+    pub fn take_unkilled(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.unkilled)
     }
 
     /// Lets go of a child; its descriptors close.

@@ -15,6 +15,7 @@ mod doorkeeper;
 mod duty;
 mod events;
 mod history;
+mod kills;
 mod many;
 mod marker;
 mod memory;
@@ -130,6 +131,8 @@ pub(crate) enum Alarm {
     Progress,
     /// Children that could not be watched.
     Watch,
+    /// Children that SIGKILL could not be sent to.
+    Kill,
     /// Signals that could not be read.
     Signals,
 }
@@ -333,6 +336,7 @@ impl Daemon {
                 Alarm::Waits => self.waits_due(),
                 Alarm::Progress => self.progress_due(),
                 Alarm::Watch => self.watch_again(),
+                Alarm::Kill => self.kill_again(),
                 Alarm::Signals => _ = self.take_signals(),
             }
         }
@@ -362,6 +366,7 @@ impl Daemon {
             | Alarm::Waits
             | Alarm::Progress
             | Alarm::Watch
+            | Alarm::Kill
             | Alarm::Signals => true,
         };
         if self.alarms.len() > self.alarms_kept {

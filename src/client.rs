@@ -3,11 +3,15 @@
 //! Uses a connection for each request, because Python's daemon closes after its reply. Believes a socket in a folder
 //! that others may write only if root or our own user listens on it.
 
+mod feed;
+mod trouble;
+
+pub use feed::Feed;
+pub use trouble::ClientError;
+
 use crate::sys::connect::{self, Deadline};
-use crate::wire::{Answer, Decoder, Progress, Request, TooLarge, encode_frame};
-use std::fmt;
+use crate::wire::{Answer, Decoder, Progress, Request, encode_frame};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,68 +24,15 @@ pub struct Client {
     deadline: Deadline,
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum ClientError {
-    /// Nobody listens there.
-    NotRunning,
-    /// Somebody else listens there.
-    Untrusted {
-        /// Whose process it is.
-        uid: u32,
-        /// Where.
-        socket: PathBuf,
-    },
-    /// The deadline passed first.
-    TimedOut {
-        /// What it was.
-        timeout: Duration,
-        /// Where.
-        socket: PathBuf,
-    },
-    /// The connection ended before the answer did.
-    HungUp,
-    /// What came is no answer.
-    Garbled(String),
-    /// The request or the answer is above what a frame holds.
-    TooLarge(TooLarge),
-    /// Anything else between us.
-    Io {
-        /// What was tried.
-        tried: &'static str,
-        /// What happened.
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientError::NotRunning => f.write_str("Supervice is not running (socket not found)"),
-            ClientError::Untrusted { uid, socket } => write!(
-                f,
-                "Not trusted: uid {uid} listens on {}, which lies in a folder that others may write (expected is a \
-                 daemon of root or of your own user)",
-                socket.display()
-            ),
-            ClientError::TimedOut { timeout, socket } => {
-                let seconds = timeout.as_secs_f64();
-                write!(f, "No response from supervice within {seconds}s (socket: {})", socket.display())
-            }
-            ClientError::HungUp => f.write_str("The connection was closed before the reply was complete"),
-            ClientError::Garbled(why) => write!(f, "Not a reply of supervice: {why}"),
-            ClientError::TooLarge(error) => error.fmt(f),
-            ClientError::Io { tried, error } => write!(f, "Cannot {tried}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
-
 impl Client {
     /// All its calls together are over once `timeout` is.
     pub fn new(socket: impl Into<PathBuf>, timeout: Duration) -> Client {
         Client { socket: socket.into(), timeout, deadline: Deadline::after(timeout) }
+    }
+
+    /// The same for an answer that the other side gives when the timeout is over: it has so much longer to arrive.
+    pub fn with_grace(self, grace: Duration) -> Client {
+        Client { deadline: Deadline::after(self.timeout + grace), ..self }
     }
 
     /// Asks, and waits for the answer.
@@ -91,9 +42,18 @@ impl Client {
 
     /// The same, with the body of the reply as it came.
     pub fn call_raw(&self, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
+        self.call_with(&request.encode())
+    }
+
+    /// The same; only a daemon that reads all of the request sends an answer with `id`.
+    pub fn call_marked(&self, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
+        self.call_with(&request.encode_marked())
+    }
+
+    fn call_with(&self, body: &[u8]) -> Result<(Answer, Vec<u8>), ClientError> {
         let mut stream = self.connect()?;
         self.vet(&stream)?;
-        self.send(&mut stream, &request.encode())?;
+        self.send(&mut stream, body)?;
         let frame = self.receive(&mut stream)?;
         let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
         Ok((answer, frame))
@@ -135,7 +95,7 @@ impl Client {
         let frame = self.receive_into(&mut stream, &mut decoder)?;
         let answer = Answer::decode(&frame).map_err(ClientError::Garbled)?;
         stream.set_nonblocking(true).map_err(|error| self.failed("wait", error))?;
-        Ok((answer, frame, Feed { stream, decoder }))
+        Ok((answer, frame, Feed::new(stream, decoder, self.socket.clone())))
     }
 
     /// Where it looks for the daemon.
@@ -144,9 +104,14 @@ impl Client {
     }
 
     fn connect(&self) -> Result<UnixStream, ClientError> {
-        connect::connect(&self.socket, self.deadline).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
-            _ => self.failed("connect", error),
+        connect::connect(&self.socket, self.deadline).map_err(|error| {
+            if let Some(found) = connect::instead_of_a_socket(&self.socket) {
+                return ClientError::NotASocket { found, path: self.socket.clone() };
+            }
+            match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
+                _ => self.failed("connect", error),
+            }
         })
     }
 
@@ -164,7 +129,7 @@ impl Client {
 
     fn send(&self, stream: &mut UnixStream, body: &[u8]) -> Result<(), ClientError> {
         let mut frame = Vec::new();
-        encode_frame(body, &mut frame).map_err(ClientError::TooLarge)?;
+        encode_frame(body, &mut frame).map_err(ClientError::RequestTooLarge)?;
         let mut rest = &frame[..];
         while !rest.is_empty() {
             let left = self.left()?;
@@ -213,48 +178,5 @@ impl Client {
             }
             _ => ClientError::Io { tried, error },
         }
-    }
-}
-
-/// A connection on which frames come without being asked for.
-#[derive(Debug)]
-pub struct Feed {
-    stream: UnixStream,
-    decoder: Decoder,
-}
-
-impl Feed {
-    /// The next frame, if it is there; without waiting.
-    pub fn pull(&mut self) -> Result<Option<Answer>, ClientError> {
-        Ok(self.pull_raw()?.map(|(answer, _)| answer))
-    }
-
-    /// The same, with its body as it came.
-    pub fn pull_raw(&mut self) -> Result<Option<(Answer, Vec<u8>)>, ClientError> {
-        loop {
-            match self.decoder.pull() {
-                Some(Ok(frame)) => {
-                    let answer = Answer::decode_piece(&frame).map_err(ClientError::Garbled)?;
-                    return Ok(Some((answer, frame)));
-                }
-                Some(Err(error)) => return Err(ClientError::TooLarge(error)),
-                None => {}
-            }
-            let mut chunk = [0; 16 << 10];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(ClientError::HungUp),
-                Ok(count) => self.decoder.push(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ClientError::HungUp),
-                Err(error) => return Err(ClientError::Io { tried: "read what follows", error }),
-            }
-        }
-    }
-}
-
-impl AsFd for Feed {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
     }
 }

@@ -18,7 +18,7 @@ const LICENCES: [&str; 8] = [
 ];
 
 /// All that is in the two programs, or makes code for them.
-const RUN_TIME: [&str; 33] = [
+const RUN_TIME: [&str; 34] = [
     "autocfg",
     "bitflags",
     "cfg-if",
@@ -51,6 +51,7 @@ const RUN_TIME: [&str; 33] = [
     "syn",
     "tiny-keccak",
     "unicode-ident",
+    "unicode-width",
     "zmij",
 ];
 

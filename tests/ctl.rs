@@ -196,14 +196,57 @@ fn a_daemon_that_is_not_there() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
     drop(UnixListener::bind(path("stale")).unwrap());
-    std::fs::write(path("file"), "").unwrap();
-    for name in ["missing", "stale", "file", "no/folder"] {
+    for name in ["missing", "stale", "no/folder"] {
         for line in ["status", "start web", "reload"] {
             assert_eq!(ctl(&path(name), line), not_running, "{name} {line}");
         }
     }
-    let long = ctl(&path(&"x".repeat(200)), "status");
-    assert_eq!((long.code, long.stderr.as_str()), (Some(1), "Cannot connect: File name too long (os error 36)\n"));
+}
+
+#[test]
+fn a_path_that_is_no_socket_is_called_what_it_is() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("file"), "").unwrap();
+    std::fs::create_dir(path("folder")).unwrap();
+    nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for (name, found) in [("file", "a file"), ("folder", "a folder"), ("pipe", "a named pipe")] {
+        for line in ["status", "start web", "reload"] {
+            let stderr = format!("{} is {found}, not a socket\n", path(name).display());
+            assert_eq!(ctl(&path(name), line), Ended::new(1, "", &stderr));
+        }
+    }
+    let told: Value = serde_json::from_str(&ctl(&path("file"), "status --json").stdout).unwrap();
+    assert_eq!(told["code"], "NOT_A_SOCKET");
+}
+
+#[test]
+fn what_no_daemon_could_do_is_wrong_usage() {
+    for socket in [String::new(), format!("/{}", "x".repeat(200))] {
+        let ended = bare(&["-s", &socket, "status"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
+        assert!(ended.stderr.contains("supervicectl: error: --socket: "), "{ended:?}");
+    }
+    let refusing = Daemon::replying(json!({"status": "error", "message": "more than 64", "code": "INVALID_REQUEST"}));
+    for line in ["signal NOTHING web", "status *", "tail web", "events", "top x*", "signal NOTHING web --json"] {
+        assert_eq!(refusing.run(line).code, Some(2), "{line}");
+    }
+}
+
+#[test]
+fn a_request_that_is_too_large_is_called_so() {
+    let daemon = Daemon::replying(json!({"status": "ok"}));
+    let name = "x".repeat(100_000);
+    let mut arguments = vec!["-s", daemon.folder.path().to_str().unwrap(), "stop"];
+    let socket = daemon.socket();
+    arguments[1] = socket.to_str().unwrap();
+    arguments.extend([name.as_str(); 11]);
+    let ended = bare(&arguments);
+    let told = "The request is too large: 1100";
+    assert!(ended.code == Some(2) && ended.stderr.starts_with(told) && ended.stdout.is_empty(), "{ended:?}");
+    arguments.push("--json");
+    let ended: Value = serde_json::from_str(&bare(&arguments).stdout).unwrap();
+    assert_eq!(ended["code"], "MESSAGE_TOO_LARGE");
 }
 
 #[test]
@@ -326,6 +369,68 @@ fn a_status_that_is_too_large_in_any_size_is_an_error() {
     assert_eq!(Daemon::replying(reply).run("status"), Ended::new(1, "", "too large\n"));
 }
 
+/// As Python's daemon: one name in a request, and a status of everybody.
+fn pythons() -> Daemon {
+    Daemon::answering(|request| {
+        let row = |name: &str| json!({"name": name, "state": "RUNNING", "pid": 7});
+        match (request["command"].as_str().unwrap(), request["name"].as_str()) {
+            ("status", _) => json!({"status": "ok", "processes": [row("a"), row("b"), row("web:00")]}),
+            ("start" | "stop" | "restart", Some(name @ ("a" | "b" | "web:00"))) => {
+                json!({"status": "ok", "message": format!("Did it to {name}")})
+            }
+            ("start" | "stop" | "restart", _) => json!({"status": "error", "message": "Process not found"}),
+            (other, _) => {
+                json!({"status": "error", "code": "UNKNOWN_COMMAND", "message": format!("Unknown command: {other}")})
+            }
+        }
+    })
+}
+
+#[test]
+fn a_daemon_of_python_gets_several_names_one_by_one() {
+    let daemon = pythons();
+    assert_eq!(daemon.run("start a b"), Ended::new(0, "Did it to a\nDid it to b\n", ""));
+    assert_eq!(
+        daemon.run("stop a nobody b"),
+        Ended::new(1, "Did it to a\nDid it to b\n", "Process not found: nobody\n")
+    );
+    assert_eq!(daemon.run("restart --force a a"), Ended::new(0, "Did it to a\n", ""));
+    assert_eq!(daemon.run("stop all"), Ended::new(0, "Did it to a\nDid it to b\nDid it to web:00\n", ""));
+    let told: Value = serde_json::from_str(&daemon.run("start a x --json").stdout).unwrap();
+    let fine = json!({"name": "a", "status": "ok", "message": "Did it to a"});
+    let unknown = json!({"name": "x", "status": "error", "message": "Process not found: x", "code": "NOT_FOUND"});
+    assert_eq!(told, json!({"status": "error", "code": "FAILED", "results": [fine, unknown]}));
+    assert_eq!(daemon.run("pid all"), Ended::new(0, "7\n7\n7\n", ""));
+    let table = daemon.run("status b a");
+    let names: Vec<&str> = table.stdout.lines().skip(2).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!((table.code, names), (Some(0), vec!["b", "a"]));
+    let told: Value = serde_json::from_str(&daemon.run("status a --json").stdout).unwrap();
+    assert_eq!(told["processes"].as_array().unwrap().len(), 1);
+    assert_eq!(daemon.run("status x").stderr, "Process not found\n");
+    let partly = daemon.run("pid x a");
+    assert_eq!(partly, Ended::new(1, "7\n", "Process not found: x\n"));
+}
+
+#[test]
+fn a_daemon_of_python_is_not_said_to_have_done_what_it_does_not_know() {
+    let daemon = pythons();
+    for line in
+        ["start web*", "stop a group:g", "restart web:0?", "status web*", "health group:g", "pid a web*", "tail w*"]
+    {
+        let pattern = line.split(' ').find(|word| word.contains(['*', '?', ':'])).unwrap();
+        let stderr = format!("This daemon knows plain names only, not {pattern}\n");
+        let ended = daemon.run(line);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{line}");
+        assert!(ended.stderr.ends_with(&stderr), "{line}: {ended:?}");
+    }
+    assert!(daemon.run("status web* --json").stdout.contains("UNSUPPORTED"));
+    for line in ["update", "wait a=running", "signal HUP a b", "tail a", "rotate a b", "why a", "shutdown", "info"] {
+        let ended = daemon.run(line);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{line}");
+        assert!(ended.stderr.starts_with("Unknown command: "), "{line}: {ended:?}");
+    }
+}
+
 #[test]
 fn who_fails_a_health_check_is_not_well() {
     let row = |name: &str, healthy: Value| json!({"name": name, "state": "RUNNING", "pid": 7, "healthy": healthy});
@@ -366,13 +471,28 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 
 #[test]
 fn a_full_disk_below_stdout_is_a_failure() {
-    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
+    if !Path::new("/dev/full").exists() {
         println!("skipped: no /dev/full here");
         return;
-    };
-    let child = command(&["--help"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
-    let ended = Ended::from(child.wait_with_output().unwrap());
-    assert_eq!(ended, Ended::new(1, "", "Cannot write: No space left on device (os error 28)\n"));
+    }
+    let daemon = Daemon::answering(|request| match request["command"].as_str() {
+        Some("tail" | "maintail") => json!({"status": "ok", "data": "line\n"}),
+        Some("events") => json!({"status": "error", "message": "No"}),
+        _ => {
+            let rows = json!([{"name": "a", "state": "STOPPED", "pid": null}]);
+            let info = json!({"version": env!("CARGO_PKG_VERSION")});
+            json!({"status": "ok", "message": "m", "processes": rows, "info": info, "metrics": "m\n"})
+        }
+    });
+    let lines = "--help;--version;--man;help stop;completion bash;status;status --json;start a;start --json;tail a;maintail;\
+                 events --json;metrics;info;pid;version;health;top;top --json;why a";
+    for line in lines.split(';') {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut ctl = command(&["-s", daemon.socket().to_str().unwrap()]);
+        let child = ctl.args(line.split(' ')).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        assert_eq!(ended, Ended::new(1, "", "Cannot write: No space left on device (os error 28)\n"), "{line}");
+    }
 }
 
 /// What Python supervice 0.4.2 prints for a status, in few words.

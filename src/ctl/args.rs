@@ -4,12 +4,12 @@ use super::help;
 use super::local;
 use super::nearest::nearest;
 use super::reloading::Reloading;
+use super::spelling::{apart, count, known, last, seconds, socket, split_at_dashes, word};
 use super::style::{Colour, Style};
 use super::top::Top;
 use crate::manual::shell::Shell;
 use crate::wire::{Condition, EventQuery, LogDeed, Request, SignalOrder, StatusQuery, Stream, TailQuery, Verb};
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,9 +20,6 @@ pub const DEFAULT_SOCKET: &str = "/tmp/supervice.sock";
 const SYSTEM_SOCKET: &str = "/run/supervice/supervice.sock";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Thirty years; far from what a clock cannot hold.
-const MAX_TIMEOUT: f64 = 1e9;
 
 /// What is wanted.
 #[derive(Debug, PartialEq, Eq)]
@@ -132,7 +129,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation, UsageError> {
     if let Some(text) = local::text_of_ours(&mut options) {
         return Ok(text);
     }
-    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(default_socket, PathBuf::from);
+    let socket = last(&mut options, ["-s", "--socket"])?.map_or_else(|| Ok(default_socket()), socket)?;
     let timeout = last(&mut options, "--timeout")?.map_or(Ok(DEFAULT_TIMEOUT), seconds)?;
     let style = Style {
         json: options.contains("--json"),
@@ -286,7 +283,7 @@ fn request(command: &str, operands: &[&str], force: bool) -> Result<Request, Usa
 }
 
 /// With the command that somebody may have meant.
-fn unknown_command(command: &str) -> UsageError {
+pub(super) fn unknown_command(command: &str) -> UsageError {
     let near = nearest(command, help::commands()).map(|name| format!(" (did you mean {name}?)"));
     UsageError(format!("unknown command: {}{}", crate::wire::text::shown(command), near.unwrap_or_default()))
 }
@@ -342,90 +339,16 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// What follows `--` is no option, whatever it looks like.
-fn split_at_dashes(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
-    let Some(dashes) = arguments.iter().position(|argument| argument == "--") else { return (arguments, Vec::new()) };
-    let free = arguments.split_off(dashes + 1);
-    arguments.truncate(dashes);
-    (arguments, free)
-}
-
-/// Options with a value, as they look when it is joined to them.
-const JOINED: [(&str, &str); 9] = [
-    ("--since=", "--since"),
-    ("--color=", "--color"),
-    ("--socket=", "--socket"),
-    ("--timeout=", "--timeout"),
-    ("--lines=", "--lines"),
-    ("-s=", "-s"),
-    ("-s", "-s"),
-    ("-n=", "-n"),
-    ("-n", "-n"),
-];
-
-/// `--socket=X`, `-s=X` and `-sX` as `--socket X`.
-fn apart(argument: OsString) -> Vec<OsString> {
-    for (joined, option) in JOINED {
-        match argument.as_bytes().strip_prefix(joined.as_bytes()) {
-            Some(value) if !value.is_empty() || joined.ends_with('=') => {
-                return vec![option.into(), OsString::from_vec(value.to_vec())];
-            }
-            _ => {}
-        }
-    }
-    vec![argument]
-}
-
-/// Of an option given more than once the last one counts.
-fn last(
-    options: &mut pico_args::Arguments,
-    keys: impl Into<pico_args::Keys> + Copy,
-) -> Result<Option<OsString>, UsageError> {
-    let mut value = None;
-    while let Some(next) = options.opt_value_from_os_str(keys, |text| Ok::<_, UsageError>(text.to_owned()))? {
-        value = Some(next);
-    }
-    Ok(value)
-}
-
 impl std::fmt::Display for UsageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-fn seconds(text: OsString) -> Result<Duration, UsageError> {
-    let text = word(text)?;
-    let wrong = || UsageError(format!("--timeout: {text:?} is not a number of seconds above 0"));
-    let seconds: f64 = text.trim().parse().map_err(|_| wrong())?;
-    if !(seconds > 0.0 && seconds <= MAX_TIMEOUT) {
-        return Err(wrong());
-    }
-    // What is above zero stays above zero.
-    Ok(Duration::from_secs_f64(seconds).max(Duration::from_nanos(1)))
-}
-
-fn count(option: &str, text: OsString) -> Result<u64, UsageError> {
-    let text = word(text)?;
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let count = if digits { text.parse().ok() } else { None };
-    count.ok_or_else(|| UsageError(format!("{option}: {text:?} is not a whole number from 0 on")))
-}
-
-fn known(argument: OsString) -> Result<OsString, UsageError> {
-    if argument.len() > 1 && argument.as_bytes().starts_with(b"-") {
-        return Err(UsageError(format!("unknown option: {}", argument.to_string_lossy())));
-    }
-    Ok(argument)
-}
-
-fn word(argument: OsString) -> Result<String, UsageError> {
-    argument.into_string().map_err(|raw| UsageError(format!("not UTF-8: {}", raw.to_string_lossy())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     fn read(line: &str) -> Result<Invocation, String> {
         parse(line.split_whitespace().map(OsString::from).collect()).map_err(|error| error.0)
@@ -586,7 +509,11 @@ mod tests {
             ("status --since 5", "--since is for events, not for status"),
             ("--nonsense status", "unknown option: --nonsense"),
             ("status -v", "unknown option: -v"),
+            ("status --jsno", "unknown option: --jsno (did you mean --json?)"),
+            ("--timout=5 status", "unknown option: --timout=5 (did you mean --timeout?)"),
+            ("reload --dryrun", "unknown option: --dryrun (did you mean --dry-run?)"),
             ("status -s", "the '-s' option doesn't have an associated value"),
+            ("-s= status", "--socket: the path is empty"),
             ("--timeout 0 status", "--timeout: \"0\" is not a number of seconds above 0"),
             ("--timeout -1 status", "--timeout: \"-1\" is not a number of seconds above 0"),
             ("--timeout nan status", "--timeout: \"nan\" is not a number of seconds above 0"),
@@ -597,6 +524,9 @@ mod tests {
         ] {
             assert_eq!(read(line), Err(error.to_owned()), "{line}");
         }
+        let long = format!("-s {} status", "x".repeat(200));
+        let room = crate::sys::socket::LONGEST_PATH;
+        assert_eq!(read(&long), Err(format!("--socket: a path of 200 bytes, and a socket has room for {room}")));
         let raw = OsString::from_vec(vec![b'w', 0xff]);
         assert_eq!(parse(vec!["start".into(), raw.clone()]), Err(UsageError("not UTF-8: w\u{fffd}".to_owned())));
         assert!(parse(vec!["status".into(), "-s".into(), raw]).is_ok());

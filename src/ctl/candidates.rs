@@ -1,7 +1,8 @@
 //! What a completion is told: the table of commands, and whom the daemon knows at this moment. Silent where nobody answers.
 
 use super::args::{self, Invocation};
-use super::{ask, help};
+use super::asking::ask;
+use super::help;
 use crate::client::Client;
 use crate::manual::complete::{Known, complete};
 use crate::wire::{Request, StatusQuery};

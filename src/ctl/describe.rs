@@ -1,17 +1,25 @@
 //! The configuration of a process, as people read it: as it could stand in the file, with where it comes from beside.
 
+use super::columns::{to_the_left, width};
 use crate::wire::text::shown;
 use crate::wire::{Description, Setting, Variable};
 
-/// Wider values push what stands beside them to the right.
-const VALUE_WIDTH: usize = 40;
+/// Where they come from stands in one line, behind the widest value; but no further to the right than values of this
+/// width have it, and behind those that are wider.
+const VALUE_WIDTH: usize = 60;
 
 /// One option a line, then the variables.
 pub fn text(description: &Description) -> String {
     let Description { name, program, group, file, options, variables } = description;
     let mut out = format!("{}: program {}, group {}\n", shown(name), shown(program), shown(group));
-    let width = options.iter().map(|setting| setting.option.chars().count()).max().unwrap_or(0);
-    out.extend(options.iter().map(|setting| option(setting, file, width)));
+    let settings: Vec<[String; 3]> = options.iter().map(|setting| cells(setting, file)).collect();
+    let widest =
+        |column: usize| settings.iter().map(move |cells| width(&cells[column])).filter(|width| *width <= VALUE_WIDTH);
+    let widths = [widest(0).max().unwrap_or(0), widest(1).max().unwrap_or(0)];
+    for [option, value, origin] in &settings {
+        let (option, value) = (to_the_left(option, widths[0]), to_the_left(value, widths[1]));
+        out.push_str(&format!("  {option} = {value}  # {origin}\n"));
+    }
     if !variables.is_empty() {
         out.push_str("environment on top of the daemon's:\n");
         out.extend(variables.iter().map(variable));
@@ -19,7 +27,8 @@ pub fn text(description: &Description) -> String {
     out
 }
 
-fn option(setting: &Setting, file: &str, width: usize) -> String {
+/// An option, its value, and where that comes from.
+fn cells(setting: &Setting, file: &str) -> [String; 3] {
     let Setting { option, value, meaning, source, line } = setting;
     let value = match (value, meaning) {
         (Some(value), _) => shown(value),
@@ -28,7 +37,7 @@ fn option(setting: &Setting, file: &str, width: usize) -> String {
     };
     let inherited = if source == "DEFAULT" { " [DEFAULT]" } else { "" };
     let origin = line.map_or_else(|| shown(source), |line| format!("{}:{line}{inherited}", shown(file)));
-    format!("  {:<width$} = {value:<VALUE_WIDTH$}  # {origin}\n", shown(option))
+    [shown(option), value, origin]
 }
 
 fn variable(variable: &Variable) -> String {
@@ -55,17 +64,24 @@ mod tests {
             group: "g".to_owned(),
             file: "/etc/s.conf".to_owned(),
             options: vec![
-                setting("command", Some("sleep 1"), "section", Some(3)),
+                setting(
+                    "command",
+                    Some("a value that is of some width, more than the forty cells"),
+                    "section",
+                    Some(3),
+                ),
                 setting("umask", None, "default", None),
-                setting("user", Some("me"), "DEFAULT", Some(1)),
+                setting("url", Some(&"x".repeat(61)), "default", None),
+                setting("user", Some("m\u{65e5}"), "DEFAULT", Some(1)),
             ],
             variables: vec![Variable { name: "A".to_owned(), value: "***".to_owned(), source: "env_file".to_owned() }],
         };
         let expected = "\
 we\\x1bb:00: program web, group g
-  command = sleep 1                                   # /etc/s.conf:3
-  umask   = (none)                                    # default
-  user    = me                                        # /etc/s.conf:1 [DEFAULT]
+  command = a value that is of some width, more than the forty cells  # /etc/s.conf:3
+  umask   = (none)                                                    # default
+  url     = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx  # default
+  user    = m\u{65e5}                                                       # /etc/s.conf:1 [DEFAULT]
 environment on top of the daemon's:
   A=***  # env_file
 ";

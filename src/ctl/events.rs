@@ -1,8 +1,9 @@
 //! Events on the screen: those that the daemon keeps, and those that come, each on a line.
 
 use super::args::Hearing;
+use super::outcome::{ExitCode, no_answer, print, refusal};
 use super::style::Mood;
-use super::{ExitCode, complaint, no_answer, render};
+use super::{complaint, render};
 use crate::client::{Client, ClientError, Feed};
 use crate::sys::connect;
 use crate::wire::text::shown;
@@ -17,12 +18,16 @@ pub fn show(hearing: &Hearing) -> ExitCode {
     match (Screen { out, json: hearing.style.json, coloured }).run(hearing) {
         Ok(()) => ExitCode::Done,
         Err(Trouble::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
-        Err(Trouble::Output(error)) => fail(&format!("Cannot write: {error}\n")),
-        Err(Trouble::Refused(answer, _)) if !hearing.style.json => fail(&complaint(&answer)),
-        Err(Trouble::Refused(_, frame)) => tell(&told::line(&frame)),
+        Err(Trouble::Output(error)) => fail(&format!("Cannot write: {error}\n"), ExitCode::Failed),
+        Err(Trouble::Refused(answer, _)) if !hearing.style.json => fail(&complaint(&answer), refusal(&answer)),
+        Err(Trouble::Refused(answer, frame)) => tell(&told::line(&frame), refusal(&answer)),
         Err(Trouble::NoAnswer(error)) => {
             let outcome = no_answer(&error, hearing.style);
-            if outcome.stdout.is_empty() { fail(&outcome.stderr) } else { tell(&outcome.stdout) }
+            if outcome.stdout.is_empty() {
+                fail(&outcome.stderr, outcome.code)
+            } else {
+                tell(&outcome.stdout, outcome.code)
+            }
         }
     }
 }
@@ -121,15 +126,16 @@ fn line(event: &Occurrence, coloured: bool) -> String {
     format!("{}  {}  {name}  {what}{from}{pid}{failures}{message}\n", shown(&event.at), event.number)
 }
 
-fn fail(text: &str) -> ExitCode {
+fn fail(text: &str, code: ExitCode) -> ExitCode {
     complain(text.trim_end());
-    ExitCode::Failed
+    code
 }
 
-fn tell(text: &str) -> ExitCode {
-    // Where stdout is gone as well nobody is left to be told.
-    let _ = io::stdout().write_all(text.as_bytes());
-    ExitCode::Failed
+fn tell(text: &str, code: ExitCode) -> ExitCode {
+    match print(&mut io::stdout().lock(), text) {
+        Ok(()) => code,
+        Err(error) => fail(&format!("Cannot write: {error}\n"), ExitCode::Failed),
+    }
 }
 
 /// Where stderr is gone nobody is left to be told.

@@ -1,5 +1,6 @@
 //! What `--help` and `help COMMAND` say.
 
+use super::nearest::nearest;
 use crate::manual::table::Program;
 
 /// One line, for usage errors.
@@ -53,7 +54,8 @@ options:
   -n, --lines LINES       tail, maintail: so many lines (default: 10); top: so
                           many pictures
   -b, --batch             top: tables one after the other, no screen
-      --json              Print the daemon's answer as one JSON object on one line
+      --json              Print the answer as one JSON object on one line, also what
+                          is wrong
   -q, --quiet             Print only what went wrong
       --color WHEN        auto (default), always or never; NO_COLOR is heeded
       --man               Print the man page
@@ -75,8 +77,9 @@ const TOPICS: &[Topic] = &[
         command: "status",
         text: "usage: supervicectl status [--check] [NAME...]
 
-Shows processes in the order of the configuration. With --check the exit status is 1 unless
-each of them is RUNNING and no health check of it fails.
+Shows processes in the order of the configuration, or as they are named. Names that nobody bears are told,
+and the others shown. With --check the exit status is 1 unless each of them is RUNNING and no health check
+of it fails.
 
 examples:
   supervicectl status                       all
@@ -145,7 +148,8 @@ Returns when all conditions hold. It is the daemon that watches; nothing is aske
   exited:CODE   the same, with this code
   fatal         FATAL
 
-exit status: 0 all hold, 3 one has become impossible (told at once), 4 not within --timeout (30)
+exit status: 0 all hold, 3 one has become impossible (told at once), 4 not within --timeout (30);
+a daemon that has not answered a second later hangs, which is 4 too
 
 examples:
   supervicectl wait db=healthy cache=running && supervicectl start web
@@ -186,7 +190,7 @@ processor), resident memory, bytes of output a second; and how often it was star
 with Ctrl-C; c, m, n and g order by processor time, memory, name, or as the configuration does.
 
 On a pipe it takes a second and prints one table of it; with -b it prints tables until -n are printed, also
-on a terminal; with --json one object a line.
+on a terminal, and so it does with TERM=dumb; with --json one object a line.
 
 examples:
   supervicectl top
@@ -217,7 +221,8 @@ examples:
 Shows what happened to all processes: each child that was made, each change of state, each result of a
 health check, with a number that counts from 1 since the daemon began. The last 4096 are kept. With -f it
 goes on until Ctrl-C, and without --since begins with what comes next; --since 0 begins with all that is
-kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap.
+kept. What is not kept any more, or was too much for a reader that did not keep up, is told as a gap. If the
+daemon ends first, that is said, and the exit status is 1.
 
 With --json each event is one object on a line of its own, and a gap is {\"missed\":COUNT}.
 
@@ -326,7 +331,8 @@ examples:
         command: "tail",
         text: "usage: supervicectl tail [-f] [-n LINES] NAME... [stdout|stderr]
 
-Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C.
+Shows the end of logs, also across their rotations; with -f what comes as well, until Ctrl-C. If the daemon
+ends first, that is said, and the exit status is 1.
 A pattern means the processes that there are when you ask.
 
 examples:
@@ -410,6 +416,14 @@ pub fn program() -> Program {
 /// Every command there is.
 pub fn commands() -> impl Iterator<Item = &'static str> {
     TOPICS.iter().map(|topic| topic.command)
+}
+
+/// The long option that somebody may have meant, of the program or of a command.
+pub(super) fn nearest_option(word: &str) -> Option<String> {
+    let word = word.split('=').next().filter(|word| word.starts_with("--"))?;
+    let program = program();
+    let flags = program.commands.iter().flat_map(|command| &command.flags).chain(&program.flags);
+    nearest(word, flags.flat_map(|flag| &flag.names).map(String::as_str).filter(|name| name.starts_with("--")))
 }
 
 #[cfg(test)]

@@ -3,85 +3,45 @@
 //! What was done goes to stdout, what was not to stderr, and the exit code says which it was.
 
 pub mod args;
+mod asking;
 mod candidates;
+mod columns;
 pub mod describe;
 pub mod events;
 pub mod help;
+mod hints;
 mod local;
 mod nearest;
+mod outcome;
 mod page;
 mod progress;
 mod reloading;
 pub mod render;
+mod spelling;
 pub mod story;
 pub mod style;
 pub mod tail;
 pub mod top;
 
+pub use outcome::ExitCode;
+
 use crate::client::{Client, ClientError};
-use crate::wire::{Answer, Request, Row, StatusQuery, told};
+use crate::wire::{Answer, Request, Row, told};
 use args::{Invocation, Order, UsageError, View};
+use asking::ask;
+use hints::hint;
+use outcome::{Outcome, no_answer, print, refusal};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
-use style::Style;
 
-/// The first page of a status that is too large for one reply.
-const PAGE: usize = 4096;
-
-/// A status of more rows than this is not collected further.
-const MAX_ROWS: usize = 1 << 20;
-
-/// Beyond its own deadline a wait is given this to be answered.
-const WAIT_GRACE: Duration = Duration::from_secs(5);
-
-/// How the program ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
-    /// What was asked is done.
-    Done = 0,
-    /// It is not, or there is no daemon.
-    Failed = 1,
-    /// What was asked makes no sense.
-    Usage = 2,
-    /// What is waited for cannot come to be any more.
-    Impossible = 3,
-    /// What is waited for did not come in time.
-    TimedOut = 4,
-    /// A reload would change something.
-    Changes = 10,
-}
-
-impl From<ExitCode> for std::process::ExitCode {
-    fn from(code: ExitCode) -> std::process::ExitCode {
-        std::process::ExitCode::from(code as u8)
-    }
-}
-
-/// What there is to print, and how it ends.
-struct Outcome {
-    code: ExitCode,
-    stdout: String,
-    stderr: String,
-}
-
-impl Outcome {
-    fn done(stdout: String) -> Outcome {
-        Outcome { code: ExitCode::Done, stdout, stderr: String::new() }
-    }
-
-    fn failed(stderr: String) -> Outcome {
-        Outcome { code: ExitCode::Failed, stdout: String::new(), stderr }
-    }
-
-    fn usage(stderr: String) -> Outcome {
-        Outcome { code: ExitCode::Usage, stdout: String::new(), stderr }
-    }
-}
+/// A daemon that lives answers a wait at its deadline and tells what is still open; one that hangs is not waited for longer.
+const WAIT_GRACE: Duration = Duration::from_secs(1);
 
 /// Does what the arguments after the program's name say.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let outcome = outcome(args::parse(arguments));
+    let json = spelling::wants_json(&arguments);
+    let outcome = outcome(args::parse(arguments), json);
     let told = print(&mut io::stdout().lock(), &outcome.stdout);
     // Where stderr is gone as well nobody is left to be told.
     let complained = print(&mut io::stderr().lock(), &outcome.stderr);
@@ -94,66 +54,59 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// A reader that has seen enough (`| head`) is no failure.
-fn print(out: &mut impl Write, text: &str) -> io::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
-}
-
-fn outcome(asked: Result<Invocation, UsageError>) -> Outcome {
+fn outcome(asked: Result<Invocation, UsageError>, json: bool) -> Outcome {
+    let said = |text: String| Outcome::done(if json { told::text(&text) } else { text });
+    let shown = |code: ExitCode| Outcome { code, ..Outcome::done(String::new()) };
     match asked {
-        Ok(Invocation::Help) => Outcome::done(help::all()),
-        Ok(Invocation::HelpOn(command)) => explain(&command),
+        Ok(Invocation::Help) => said(help::all()),
+        Ok(Invocation::HelpOn(command)) => explain(&command, json),
+        Ok(Invocation::Version) if json => Outcome::done(told::version(OWN_VERSION)),
         Ok(Invocation::Version) => Outcome::done(own_version()),
-        Ok(Invocation::Page) => Outcome::done(page::page()),
-        Ok(Invocation::Completion(shell)) => Outcome::done(shell.script("supervicectl", local::ASK, "completion")),
+        Ok(Invocation::Page) => said(page::page()),
+        Ok(Invocation::Completion(shell)) => said(shell.script("supervicectl", local::ASK, "completion")),
         Ok(Invocation::Complete(words)) => Outcome::done(candidates::candidates(&words)),
+        Ok(Invocation::Nothing) if json => Outcome::misused("no command is given"),
         Ok(Invocation::Nothing) => Outcome::usage(help::all()),
         Ok(Invocation::Order(order)) => perform(&order),
         Ok(Invocation::Watching(top)) => top.show(),
-        Ok(Invocation::Reading(reading)) => {
-            Outcome { code: tail::show(&reading), stdout: String::new(), stderr: String::new() }
-        }
-        Ok(Invocation::Hearing(hearing)) => {
-            Outcome { code: events::show(&hearing), stdout: String::new(), stderr: String::new() }
-        }
-        Err(error) => {
-            Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&error.0)))
+        Ok(Invocation::Reading(reading)) => shown(tail::show(&reading)),
+        Ok(Invocation::Hearing(hearing)) => shown(events::show(&hearing)),
+        Err(UsageError(why)) if json => Outcome::misused(&why),
+        Err(UsageError(why)) => {
+            Outcome::usage(format!("{}\nsupervicectl: error: {}\n", help::USAGE, crate::wire::text::shown(&why)))
         }
     }
 }
 
-fn explain(command: &str) -> Outcome {
-    match help::about(command) {
-        Some(text) => Outcome::done(text.to_owned()),
-        None => {
+fn explain(command: &str, json: bool) -> Outcome {
+    match (help::about(command), json) {
+        (Some(text), true) => Outcome::done(told::text(text)),
+        (Some(text), false) => Outcome::done(text.to_owned()),
+        (None, true) => Outcome::misused(&args::unknown_command(command).0),
+        (None, false) => {
+            let unknown = format!("unknown command: {}", crate::wire::text::shown(command));
             let near = nearest::nearest(command, help::commands());
             let hint = near.map_or_else(String::new, |name| format!("Did you mean {name}?\n"));
-            let command = crate::wire::text::shown(command);
-            Outcome::usage(format!("supervicectl: error: unknown command: {command}\n{hint}"))
+            Outcome::usage(format!("supervicectl: error: {unknown}\n{hint}"))
         }
     }
 }
 
 fn perform(order: &Order) -> Outcome {
     let is_wait = matches!(order.request, Request::Wait { .. });
-    // The daemon knows the deadline of a wait, and what is still open when it comes.
-    let grace = if is_wait { WAIT_GRACE } else { Duration::ZERO };
-    let client = Client::new(&order.socket, order.timeout + grace);
+    let client = Client::new(&order.socket, order.timeout);
+    let client = if is_wait { client.with_grace(WAIT_GRACE) } else { client };
     let asked =
         if progress::is_wanted(order) { progress::ask(&client, &order.request) } else { ask(&client, &order.request) };
-    let (mut answer, frame) = match asked {
+    let (answer, frame) = match asked {
         Ok(told) => told,
-        Err(error) => return no_answer(&error, order.style),
+        Err(error) => return unanswered(order, &error),
     };
-    if !keep_asked(&order.request, &mut answer) {
-        return Outcome::failed("Process not found\n".to_owned());
-    }
     let code = exit_code(order.view, &answer);
     if order.style.json {
-        return Outcome { code, stdout: told::line(&frame), stderr: String::new() };
+        let object = told::line(&frame);
+        let object = if order.view == View::Version { told::with_version(OWN_VERSION, &object) } else { object };
+        return Outcome { code, ..Outcome::done(object) };
     }
     let mut outcome = Outcome { code, ..words(&client, order, &answer) };
     if order.style.quiet {
@@ -165,15 +118,17 @@ fn perform(order: &Order) -> Outcome {
     outcome
 }
 
-/// Python's daemon tells of everybody, whoever was asked for; false if one of those is not there.
-fn keep_asked(request: &Request, answer: &mut Answer) -> bool {
-    let Request::Status(StatusQuery { names: Some(names), .. }) = request else { return true };
-    let is_plain = |name: &String| name != "all" && !name.starts_with("group:") && !name.contains(['*', '?', '[']);
-    if !answer.is_ok() || !names.iter().all(is_plain) {
-        return true;
-    }
-    answer.processes.retain(|row| names.contains(&row.name));
-    names.iter().all(|name| answer.processes.iter().any(|row| row.name == *name))
+/// Our own version is known also where nobody answers.
+fn unanswered(order: &Order, error: &ClientError) -> Outcome {
+    let told = no_answer(error, order.style);
+    let hangs = matches!((&order.request, error), (Request::Wait { .. }, ClientError::TimedOut { .. }));
+    let code = if hangs { ExitCode::TimedOut } else { told.code };
+    let stdout = match order.view {
+        View::Version if order.style.json => told::with_version(OWN_VERSION, &told.stdout),
+        View::Version if !order.style.quiet => own_version(),
+        _ => told.stdout,
+    };
+    Outcome { code, stdout, stderr: told.stderr }
 }
 
 fn exit_code(view: View, answer: &Answer) -> ExitCode {
@@ -183,27 +138,11 @@ fn exit_code(view: View, answer: &Answer) -> ExitCode {
             View::Check | View::Health => answer.processes.iter().all(is_well),
             View::Pid => answer.processes.iter().all(|row| row.pid.is_some()),
         };
-    match answer.code.as_deref() {
-        _ if well && view == View::Foresight && reloading::changes_anything(answer) => ExitCode::Changes,
-        _ if well => ExitCode::Done,
-        Some("IMPOSSIBLE") => ExitCode::Impossible,
-        Some("TIMED_OUT") => ExitCode::TimedOut,
-        _ => ExitCode::Failed,
+    match well {
+        true if view == View::Foresight && reloading::changes_anything(answer) => ExitCode::Changes,
+        true => ExitCode::Done,
+        false => refusal(answer),
     }
-}
-
-fn no_answer(error: &ClientError, style: Style) -> Outcome {
-    let text = error.to_string();
-    if !style.json {
-        return Outcome::failed(render::message(&text));
-    }
-    let code = match error {
-        ClientError::NotRunning => "NOT_RUNNING",
-        ClientError::Untrusted { .. } => "UNTRUSTED",
-        ClientError::TimedOut { .. } => "NO_ANSWER",
-        ClientError::HungUp | ClientError::Garbled(_) | ClientError::TooLarge(_) | ClientError::Io { .. } => "BROKEN",
-    };
-    Outcome { code: ExitCode::Failed, stdout: told::failure(code, &text), stderr: String::new() }
 }
 
 /// A process that is not checked, or not yet, counts by its state.
@@ -223,9 +162,15 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
             let complaint = format!("{}The daemon does not tell its version\n", complaint(answer));
             return Outcome { stdout: own_version(), ..Outcome::failed(complaint) };
         }
-        let hint = if answer.is_not_found() { hint(client, asked(&order.request)) } else { String::new() };
-        return Outcome::failed(complaint(answer) + &hint);
+        let hint = hints::of_refusal(client, &order.request, answer);
+        let known = if answer.processes.is_empty() { Outcome::done(String::new()) } else { content(order, answer) };
+        return Outcome { stderr: complaint(answer) + &hint, ..known };
     }
+    content(order, answer)
+}
+
+/// What was asked for, in words.
+fn content(order: &Order, answer: &Answer) -> Outcome {
     Outcome::done(match (&order.request, order.view) {
         (Request::Status(_), View::Health) => render::health(&answer.processes, is_well),
         (Request::Status(_), View::Whole | View::Check | View::Version | View::Foresight) => {
@@ -243,20 +188,21 @@ fn words(client: &Client, order: &Order, answer: &Answer) -> Outcome {
     })
 }
 
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
+
 fn own_version() -> String {
-    format!("supervicectl {}\n", env!("CARGO_PKG_VERSION"))
+    format!("supervicectl {OWN_VERSION}\n")
 }
 
 fn about(answer: &Answer, view: View) -> Outcome {
     let info = answer.info.clone().unwrap_or_default();
-    let own = env!("CARGO_PKG_VERSION");
     match view {
         View::Pid => Outcome::done(format!("{}\n", info.pid)),
         View::Version => {
             let theirs = crate::wire::text::shown(&info.version);
             let mut outcome = Outcome::done(format!("{}supervice {theirs}\n", own_version()));
-            if theirs != own {
-                outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {own}\n");
+            if theirs != OWN_VERSION {
+                outcome.stderr = format!("The daemon is of another version: {theirs}, and this is {OWN_VERSION}\n");
             }
             outcome
         }
@@ -283,32 +229,6 @@ fn each(client: &Client, answer: &Answer) -> Outcome {
     outcome
 }
 
-/// The processes that a request names.
-fn asked(request: &Request) -> Vec<&str> {
-    match request {
-        Request::Start { name }
-        | Request::Stop { name }
-        | Request::Restart { name, .. }
-        | Request::TreatLogs { name, .. }
-        | Request::Describe { name }
-        | Request::Why { name } => vec![name],
-        Request::Status(StatusQuery { names: Some(names), .. }) => names.iter().map(String::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// For names that nobody bears: the nearest that somebody does. Without an answer there is none.
-fn hint(client: &Client, unknown: Vec<&str>) -> String {
-    if unknown.is_empty() {
-        return String::new();
-    }
-    let Ok((known, _)) = ask(client, &Request::Status(StatusQuery::default())) else { return String::new() };
-    let names = || known.processes.iter().map(|row| row.name.as_str());
-    let unknown = unknown.into_iter().filter(|name| names().all(|known| known != *name));
-    let near: Vec<String> = unknown.filter_map(|name| nearest::nearest(name, names())).collect();
-    if near.is_empty() { String::new() } else { render::message(&format!("Did you mean {}?", near.join(", "))) }
-}
-
 fn complaint(answer: &Answer) -> String {
     let code = answer.code.as_deref().unwrap_or("no reason given");
     let message = answer.message.clone().unwrap_or_else(|| format!("Failed ({code})"));
@@ -316,39 +236,4 @@ fn complaint(answer: &Answer) -> String {
         Some(reason) => render::message(&message) + &render::message(&format!("reason: {reason}")),
         None => render::message(&message),
     }
-}
-
-/// The answer, and its body for programs.
-fn ask(client: &Client, request: &Request) -> Result<(Answer, Vec<u8>), ClientError> {
-    let (answer, frame) = client.call_raw(request)?;
-    match request {
-        Request::Status(query) if answer.is_too_large() => in_pages(client, query),
-        _ => Ok((answer, frame)),
-    }
-}
-
-/// A status that is above what one reply holds, page by page; pages that are still too large are halved.
-fn in_pages(client: &Client, query: &StatusQuery) -> Result<(Answer, Vec<u8>), ClientError> {
-    let mut whole = Answer { status: "ok".to_owned(), ..Answer::default() };
-    let mut pages = Vec::new();
-    let mut limit = PAGE;
-    while whole.processes.len() < MAX_ROWS {
-        let offset = query.offset.saturating_add(whole.processes.len());
-        let page = Request::Status(StatusQuery { offset, limit: Some(limit), ..query.clone() });
-        let (answer, frame) = client.call_raw(&page)?;
-        if answer.is_too_large() && limit > 1 {
-            limit /= 2;
-        } else if !answer.is_ok() {
-            return Ok((answer, frame));
-        } else {
-            let rows = answer.processes.len();
-            whole.processes.extend(answer.processes);
-            pages.push(frame);
-            if rows < limit {
-                break;
-            }
-        }
-    }
-    let joined = told::joined(&pages).ok_or_else(|| ClientError::Garbled("a page of a status is none".to_owned()))?;
-    Ok((whole, joined))
 }

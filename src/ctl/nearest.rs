@@ -6,18 +6,27 @@ const LENGTH_MAX: usize = 64;
 /// The known name that is nearest to `asked`, if one is near enough to be meant.
 pub fn nearest<'a>(asked: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let wanted: Vec<char> = asked.chars().take(LENGTH_MAX).collect();
-    let slots = format!("{asked}:");
-    let mut best: Option<(usize, &str)> = None;
-    for name in known {
-        if name.starts_with(&slots) {
-            return Some(format!("{asked}:*"));
-        }
+    let mut best: Option<(usize, String)> = None;
+    let mut consider = |name: &str, told: &str| {
         let distance = distance(&wanted, &name.chars().take(LENGTH_MAX).collect::<Vec<_>>());
-        if best.is_none_or(|(least, _)| distance < least) {
-            best = Some((distance, name));
+        if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+            best = Some((distance, told.to_owned()));
+        }
+    };
+    let mut slots_of = "";
+    for name in known {
+        consider(name, name);
+        match name.split_once(':') {
+            Some((program, _)) if program != slots_of => {
+                consider(program, &format!("{program}:*"));
+                slots_of = program;
+            }
+            _ => {}
         }
     }
-    best.filter(|(distance, _)| *distance <= (wanted.len() / 3).max(1)).map(|(_, name)| name.to_owned())
+    // Something of what was asked for must be left in it.
+    let bound = (wanted.len() / 3).max(1).min(wanted.len().saturating_sub(1));
+    best.filter(|(distance, _)| *distance <= bound).map(|(_, name)| name)
 }
 
 /// Letters to add, to drop, to replace or to swap with their neighbour; case counts half of one, rounded down.
@@ -50,14 +59,17 @@ mod tests {
             ("webap", Some("webapp")),
             ("WEBAPP", Some("webapp")),
             ("worker", Some("worker:*")),
+            ("wroker", Some("worker:*")),
             ("worker:02", Some("worker:00")),
             ("bd", Some("db")),
             ("nobody", None),
             ("x", None),
+            ("DB", Some("db")),
             ("", None),
         ] {
             assert_eq!(nearest(asked, known.into_iter()).as_deref(), expected, "{asked}");
         }
         assert_eq!(nearest("a", [].into_iter()), None);
+        assert_eq!(nearest("a", ["b"].into_iter()), None);
     }
 }

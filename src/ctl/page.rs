@@ -6,13 +6,15 @@ use crate::manual::table::{self, Row};
 
 const DESCRIPTION: &str = "\
 `supervicectl` asks a running `supervice`(8) one thing, or orders one thing, and tells the answer: what was done on stdout, what was
-not on stderr. No call takes longer than `--timeout`, except those that follow until Ctrl-C.
+not on stderr. No call takes longer than `--timeout` (`wait` a second more), except those that follow until Ctrl-C.
 
 NAME is the name of a process, a pattern (`web*`, `worker:0?`), `group:GROUP` or `all`. Patterns are to be quoted, so that the shell
 leaves them alone.";
 
-const ENVIRONMENT: &[(&str, &str)] =
-    &[("`NO_COLOR`", "Set to anything: no colours, unless `--color=always` is given.")];
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("`NO_COLOR`", "Set to anything: no colours, unless `--color=always` is given."),
+    ("`TERM`", "`dumb`: no colours either, no progress, and `top` prints one table after the other."),
+];
 
 /// `supervicectl.1`.
 pub(super) fn page() -> String {
@@ -35,10 +37,11 @@ pub(super) fn page() -> String {
     page.heading("EXIT STATUS");
     for (code, meaning) in [
         ("0", "What was asked is done."),
-        ("1", "It is not, or no daemon answered."),
-        ("2", "Wrong usage."),
+        ("1", "It is not, or no daemon answered; with `-f`, also that the daemon ended first."),
+        ("2", "Wrong usage: what no daemon could do."),
         ("3", "What is waited for has become impossible (`wait`)."),
-        ("4", "What is waited for did not come in time (`wait`)."),
+        ("4", "What is waited for did not come in time, or the daemon does not say (`wait`)."),
+        ("10", "A reload would change something (`reload --dry-run`)."),
     ] {
         page.item(code, meaning);
     }

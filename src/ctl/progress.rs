@@ -1,6 +1,8 @@
 //! Long work on a terminal: one line that tells how many are left, and is gone when they are done.
 
 use super::args::Order;
+use super::asking::again;
+use super::style::is_dumb;
 use crate::client::{Client, ClientError};
 use crate::wire::{Answer, Progress, Request, Verb};
 use std::io::{self, IsTerminal, Write};
@@ -22,7 +24,7 @@ fn title(request: &Request) -> Option<&'static str> {
 /// Whether somebody looks on, and wants to.
 pub(super) fn is_wanted(order: &Order) -> bool {
     let looks = io::stdout().is_terminal() && io::stderr().is_terminal();
-    looks && !order.style.json && !order.style.quiet && title(&order.request).is_some()
+    looks && !is_dumb() && !order.style.json && !order.style.quiet && title(&order.request).is_some()
 }
 
 /// Asks, and shows how far it has come until the answer is there.
@@ -36,7 +38,7 @@ pub(super) fn ask(client: &Client, request: &Request) -> Result<(Answer, Vec<u8>
     if shown {
         show(WIPE);
     }
-    told
+    again(client, request, told?)
 }
 
 /// A line that cannot be shown is nobody's loss.

@@ -1,7 +1,8 @@
 //! `reload` and `update`: how they are asked for, and what they changed, or would, in words.
 
 use super::args::UsageError;
-use super::{ExitCode, Outcome, complaint, each, render};
+use super::outcome::{Outcome, refusal};
+use super::{complaint, each, render};
 use crate::client::Client;
 use crate::wire::reload::Effect;
 use crate::wire::text::shown;
@@ -43,7 +44,7 @@ pub(super) fn changes_anything(answer: &Answer) -> bool {
 pub(super) fn outcome(client: &Client, answer: &Answer) -> Outcome {
     let mut outcome = if answer.results.is_empty() { Outcome::done(String::new()) } else { each(client, answer) };
     if !answer.is_ok() {
-        outcome.code = ExitCode::Failed;
+        outcome.code = refusal(answer);
         outcome.stderr.insert_str(0, &complaint(answer));
     }
     if answer.is_ok() || changes_anything(answer) {

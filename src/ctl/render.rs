@@ -1,5 +1,6 @@
 //! Answers as people read them: the status table, and the rest. Only text in, text out.
 
+use super::columns::{to_the_left, width};
 use super::style::Mood;
 use crate::wire::text::shown;
 use crate::wire::{Row, SelfPortrait};
@@ -37,7 +38,7 @@ pub fn table(rows: &[Row], coloured: bool) -> String {
     let mut rule = RULE + optional.iter().map(|column| column.width).sum::<usize>();
     let mut columns: Vec<Column> = [NAME, STATE, PID].into_iter().chain(optional).collect();
     for column in &mut columns {
-        let widest = rows.iter().map(|row| (column.cell)(row).chars().count()).max().unwrap_or(0);
+        let widest = rows.iter().map(|row| width(&(column.cell)(row))).max().unwrap_or(0);
         rule += widest.saturating_sub(column.width);
         column.width = column.width.max(widest);
     }
@@ -55,7 +56,7 @@ pub fn table(rows: &[Row], coloured: bool) -> String {
 fn line(columns: &[Column], cell: impl Fn(&Column) -> (String, Mood)) -> String {
     let padded = |column: &Column| {
         let (text, mood) = cell(column);
-        mood.paint(&format!("{text:<width$}", width = column.width))
+        mood.paint(&to_the_left(&text, column.width))
     };
     columns.iter().map(padded).collect::<Vec<_>>().join(" ") + "\n"
 }
@@ -168,6 +169,23 @@ sick                 UNHEALTHY  7          0:59         FAIL
         assert_eq!(lines[0], format!("NAME{} STATE      PID       ", " ".repeat(26)));
         assert_eq!(lines[1].len(), 50);
         assert_eq!(lines[2], format!("{long} STOPPED    -         "));
+    }
+
+    #[test]
+    fn wide_signs_and_marks_keep_the_columns_straight() {
+        let names = [
+            "\u{65e5}\u{672c}\u{8a9e}",
+            "cafe\u{301}",
+            "web",
+            "\u{65e5}\u{672c}\u{8a9e}\u{30b5}\u{30fc}\u{30d0}\u{65e5}\u{672c}\u{8a9e}\u{30b5}\u{30fc}\u{30d0}",
+        ];
+        let rows = names.map(|name| row(name, "STOPPED", None, None, None));
+        let table = table(&rows, false);
+        let at = |line: &str, word: &str| width(&line[..line.find(word).unwrap()]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(at(lines[0], "STATE"), 25, "{table}");
+        assert!(lines[2..].iter().all(|line| at(line, "STOPPED") == 25), "{table}");
+        assert_eq!(lines[1].len(), 44);
     }
 
     #[test]

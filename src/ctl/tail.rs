@@ -1,8 +1,12 @@
 //! Logs on the screen: the end of one, raw as it is, or of several, line by line with the name before each.
 
 use super::args::{Reading, is_plain};
-use super::{ExitCode, ask, complaint, render};
-use crate::client::{Client, Feed};
+use super::asking::ask;
+use super::columns::{to_the_left, width};
+use super::hints::hint;
+use super::outcome::{ExitCode, refusal, word_for};
+use super::{complaint, render};
+use crate::client::{Client, ClientError, Feed};
 use crate::sys::connect;
 use crate::wire::text::shown;
 use crate::wire::{Answer, Request, StatusQuery, told};
@@ -32,8 +36,8 @@ struct Shown {
 /// Shows what is asked for, until it is shown, or until Ctrl-C.
 pub fn show(reading: &Reading) -> ExitCode {
     let client = Client::new(&reading.socket, reading.timeout);
-    let Meant { logs, code } = meant(&client, reading);
-    match Screen::new(reading, logs, code).run(&client) {
+    let (logs, failed) = meant(&client, reading);
+    match Screen::new(reading, logs).run(&client, failed) {
         Ok(code) => code,
         // A reader that has seen enough is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::Done,
@@ -44,38 +48,66 @@ pub fn show(reading: &Reading) -> ExitCode {
     }
 }
 
-/// The logs that are meant, and how well that could be found out.
-struct Meant {
-    logs: Vec<(String, Request)>,
+/// Why nothing, or nothing more, is shown of a log.
+struct Failure {
     code: ExitCode,
+    /// For people.
+    text: String,
+    /// For programs.
+    object: String,
 }
 
+impl Failure {
+    /// Of several it is said which one it is.
+    fn refused(client: &Client, name: &str, answer: &Answer, several: bool) -> Failure {
+        let text = match answer.is_not_found() && several {
+            true => format!("Process not found: {}\n", shown(name)),
+            false => complaint(answer),
+        };
+        let hint = if answer.is_not_found() { hint(client, vec![name]) } else { String::new() };
+        let (word, message) = (answer.code.as_deref().unwrap_or("FAILED"), answer.message.as_deref());
+        let object = told::failed_piece(name, word, message.unwrap_or("Failed"), answer.reason.as_deref());
+        Failure { code: refusal(answer), text: text + &hint, object }
+    }
+
+    fn unanswered(name: &str, error: &ClientError) -> Failure {
+        let message = error.to_string();
+        let object = told::failed_piece(name, word_for(error), &message, None);
+        Failure { code: ExitCode::Failed, text: render::message(&message), object }
+    }
+}
+
+/// A log, and how to ask for it.
+type Log = (String, Request);
+
 /// Patterns stand for the processes that there are now; each is shown once.
-fn meant(client: &Client, reading: &Reading) -> Meant {
-    let (mut all, mut seen) = (Meant { logs: Vec::new(), code: ExitCode::Done }, HashSet::new());
+fn meant(client: &Client, reading: &Reading) -> (Vec<Log>, Vec<Failure>) {
+    let (mut all, mut failed, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for (name, request) in &reading.logs {
         match request {
-            Request::Tail { stream, query, .. } if !is_plain(name) => match bearers(client, name) {
-                Ok(names) => all.logs.extend(names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| {
-                    let request = Request::Tail { name: name.clone(), stream: *stream, query: *query };
-                    (name, request)
-                })),
-                Err(why) => all.code = fail(&why),
-            },
-            _ if seen.insert(name.clone()) => all.logs.push((name.clone(), request.clone())),
+            Request::Tail { stream, query, .. } if !is_plain(name) => {
+                match bearers(client, name, reading.logs.len() > 1) {
+                    Ok(names) => all.extend(names.into_iter().filter(|name| seen.insert(name.clone())).map(|name| {
+                        let request = Request::Tail { name: name.clone(), stream: *stream, query: *query };
+                        (name, request)
+                    })),
+                    Err(failure) => failed.push(failure),
+                }
+            }
+            _ if seen.insert(name.clone()) => all.push((name.clone(), request.clone())),
             _ => {}
         }
     }
-    all
+    (all, failed)
 }
 
-/// Whom a pattern matches, or what to complain of.
-fn bearers(client: &Client, pattern: &str) -> Result<Vec<String>, String> {
+/// Whom a pattern matches, or why nobody knows.
+fn bearers(client: &Client, pattern: &str, several: bool) -> Result<Vec<String>, Failure> {
     let query = StatusQuery { names: Some(vec![pattern.to_owned()]), ..StatusQuery::default() };
     match ask(client, &Request::Status(query)) {
         Ok((answer, _)) if answer.is_ok() => Ok(answer.processes.into_iter().map(|row| row.name).collect()),
-        Ok((answer, _)) => Err(complaint(&answer)),
-        Err(error) => Err(render::message(&error.to_string())),
+        Ok((answer, _)) => Err(Failure::refused(client, pattern, &answer, several)),
+        Err(error) => Err(Failure::unanswered(pattern, &error)),
     }
 }
 
@@ -84,36 +116,42 @@ struct Screen {
     logs: Vec<Shown>,
     requests: Vec<Request>,
     follow: bool,
+    json: bool,
     code: ExitCode,
+    /// What ends all logs at once is said once.
+    said: String,
 }
 
 impl Screen {
-    fn new(reading: &Reading, logs: Vec<(String, Request)>, code: ExitCode) -> Screen {
+    fn new(reading: &Reading, logs: Vec<Log>) -> Screen {
         let out = io::stdout().lock();
         let (json, coloured) = (reading.style.json, reading.style.colour.applies(out.is_terminal()));
         let (names, requests): (Vec<String>, _) = logs.into_iter().map(|(name, ask)| (shown(&name), ask)).unzip();
-        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let width = names.iter().map(|name| width(name)).max().unwrap_or(0);
         // Who gave several names or a pattern expects names, also where there is only one log.
         let several = names.len() > 1 || reading.logs.len() > 1 || reading.logs.iter().any(|(name, _)| !is_plain(name));
         let logs = names.into_iter().enumerate().map(|(number, name)| {
             let prefix = several.then(|| prefix(&name, width, number, coloured));
             Shown { name, feed: None, prefix, json, line: Vec::new() }
         });
-        Screen { logs: logs.collect(), requests, out, follow: reading.follow, code }
+        let (logs, follow) = (logs.collect(), reading.follow);
+        Screen { logs, requests, out, follow, json, code: ExitCode::Done, said: String::new() }
     }
 
-    fn run(&mut self, client: &Client) -> io::Result<ExitCode> {
+    fn run(&mut self, client: &Client, failed: Vec<Failure>) -> io::Result<ExitCode> {
+        self.tell(failed)?;
+        let mut failed = Vec::new();
         for (log, request) in self.logs.iter_mut().zip(&self.requests) {
             match client.open(request) {
                 Ok((answer, feed)) if answer.is_ok() => {
                     log.print(&answer, &mut self.out)?;
                     log.feed = Some(feed).filter(|_| self.follow);
                 }
-                Ok((answer, _)) => self.code = fail(&complaint(&answer)),
-                Err(error) => self.code = fail(&render::message(&error.to_string())),
+                Ok((answer, _)) => failed.push(Failure::refused(client, &log.name, &answer, log.prefix.is_some())),
+                Err(error) => failed.push(Failure::unanswered(&log.name, &error)),
             }
         }
-        self.out.flush()?;
+        self.tell(failed)?;
         while self.logs.iter().any(|log| log.feed.is_some()) {
             self.wait_and_print()?;
         }
@@ -127,14 +165,30 @@ impl Screen {
     fn wait_and_print(&mut self) -> io::Result<()> {
         let open: Vec<&Feed> = self.logs.iter().filter_map(|log| log.feed.as_ref()).collect();
         connect::wait_readable(&open.iter().map(|feed| feed.as_fd()).collect::<Vec<_>>())?;
+        let mut failed = Vec::new();
         for log in &mut self.logs {
             match log.feed.as_mut().map(Feed::pull) {
                 None | Some(Ok(None)) => {}
                 Some(Ok(Some(answer))) => log.print(&answer, &mut self.out)?,
                 Some(Err(error)) => {
                     log.feed = None;
-                    self.code = fail(&render::message(&error.to_string()));
+                    failed.push(Failure::unanswered(&log.name, &error));
                 }
+            }
+        }
+        self.tell(failed)
+    }
+
+    /// Programs are told on stdout, where everything else is told to them.
+    fn tell(&mut self, failed: Vec<Failure>) -> io::Result<()> {
+        for Failure { code, text, object } in failed {
+            self.code = code;
+            if self.json {
+                self.out.write_all(object.as_bytes())?;
+            } else if self.said != text {
+                self.out.flush()?;
+                complain(text.trim_end());
+                self.said = text;
             }
         }
         self.out.flush()
@@ -187,16 +241,11 @@ fn print_line(prefix: &str, line: &[u8], out: &mut impl Write) -> io::Result<()>
 }
 
 fn prefix(name: &str, width: usize, number: usize, coloured: bool) -> String {
-    let text = format!("{name:<width$} | ");
+    let text = format!("{} | ", to_the_left(name, width));
     match COLOURS.get(number % COLOURS.len()) {
         Some(colour) if coloured => format!("{colour}{text}{PLAIN}"),
         _ => text,
     }
-}
-
-fn fail(text: &str) -> ExitCode {
-    complain(text.trim_end());
-    ExitCode::Failed
 }
 
 /// Where stderr is gone nobody is left to be told.
@@ -248,6 +297,7 @@ mod tests {
     #[test]
     fn prefixes_are_of_one_width_and_coloured_where_that_is_wanted() {
         assert_eq!(prefix("a", 3, 0, false), "a   | ");
+        assert_eq!(prefix("\u{65e5}", 3, 0, false), "\u{65e5}  | ");
         assert_eq!(prefix("abc", 3, 7, true), "\x1b[33mabc | \x1b[0m");
     }
 }

@@ -5,8 +5,11 @@ mod meter;
 mod picture;
 
 use super::args::UsageError;
-use super::style::Style;
-use super::{ExitCode, Outcome, ask, complaint, hint, no_answer};
+use super::asking::ask;
+use super::complaint;
+use super::hints::of_refusal;
+use super::outcome::{Outcome, no_answer, refusal};
+use super::style::{Style, is_dumb};
 use crate::client::Client;
 use crate::sys::clock;
 use crate::sys::proc_table::{self, Snapshot};
@@ -59,7 +62,7 @@ impl Top {
 
     /// Shows what is asked for, until it is shown, or until somebody has seen enough.
     pub(super) fn show(&self) -> Outcome {
-        let on_screen = io::stdout().is_terminal() && !self.batch && !self.style.json;
+        let on_screen = io::stdout().is_terminal() && !is_dumb() && !self.batch && !self.style.json;
         let mut view = View { top: self, meter: Meter::default(), rows: Vec::new(), order: Order::Given, seen: 0 };
         let shown = if on_screen { view.on_screen() } else { view.on_paper() };
         match shown {
@@ -67,7 +70,7 @@ impl Top {
             Err(Trouble::Told(outcome)) => outcome,
             // A reader that has seen enough is no failure.
             Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::done(String::new()),
-            Err(Trouble::Io(error)) => Outcome::failed(format!("Cannot show it: {error}\n")),
+            Err(Trouble::Io(error)) => Outcome::failed(format!("Cannot write: {error}\n")),
         }
     }
 }
@@ -96,7 +99,8 @@ struct View<'a> {
 impl View<'_> {
     /// Each table is about the second before it.
     fn on_paper(&mut self) -> Result<(), Trouble> {
-        let count = self.top.count.unwrap_or(if self.top.batch { u64::MAX } else { 1 });
+        let on_and_on = self.top.batch || (io::stdout().is_terminal() && !self.top.style.json);
+        let count = self.top.count.unwrap_or(if on_and_on { u64::MAX } else { 1 });
         self.look()?;
         for number in 0..count {
             clock::pause(EVERY);
@@ -146,16 +150,17 @@ impl View<'_> {
     fn look(&mut self) -> Result<(), Trouble> {
         let query = StatusQuery { names: self.top.names.clone(), verbose: true, ..StatusQuery::default() };
         let client = Client::new(&self.top.socket, self.top.timeout.min(PATIENCE));
-        let asked = ask(&client, &Request::Status(query));
+        let request = Request::Status(query);
+        let asked = ask(&client, &request);
         let (answer, frame) = asked.map_err(|error| Trouble::Told(no_answer(&error, self.top.style)))?;
         if !answer.is_ok() && self.top.style.json {
             let told = Outcome::done(crate::wire::told::line(&frame));
-            return Err(Trouble::Told(Outcome { code: ExitCode::Failed, ..told }));
+            return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }
         if !answer.is_ok() {
-            let names = self.top.names.iter().flatten().map(String::as_str).collect();
-            let near = if answer.is_not_found() { hint(&client, names) } else { String::new() };
-            return Err(Trouble::Told(Outcome::failed(complaint(&answer) + &near)));
+            let near = of_refusal(&client, &request, &answer);
+            let told = Outcome::failed(complaint(&answer) + &near);
+            return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }
         // Without /proc there is nothing to measure, but still somebody to show.
         let seen = proc_table::snapshot(&Meter::groups(&answer.processes)).unwrap_or_else(|_| Snapshot::default());

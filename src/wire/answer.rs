@@ -6,7 +6,8 @@ use super::history::Happening;
 use super::info::SelfPortrait;
 use super::occurrence::Occurrence;
 use super::reload::Effect;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 /// A reply: what is not in it is empty, what is not known is ignored.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -14,12 +15,16 @@ use serde::Deserialize;
 pub struct Answer {
     /// `ok` or `error`.
     pub status: String,
+    /// The mark of the request: whoever sends it back reads all of what was asked.
+    pub id: Option<IgnoredAny>,
     /// For people.
     pub message: Option<String>,
     /// For programs.
     pub code: Option<String>,
     /// What went wrong underneath.
     pub reason: Option<String>,
+    /// Names in the request that nobody bears.
+    pub unknown: Vec<String>,
     /// The rows of a status.
     pub processes: Vec<Row>,
     /// New by a reload.
@@ -85,7 +90,7 @@ pub struct Row {
 }
 
 /// What became of one of several.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Verdict {
     /// Whom it is about.
@@ -93,10 +98,13 @@ pub struct Verdict {
     /// `ok` or `error`.
     pub status: String,
     /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// For programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What went wrong underneath.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -136,6 +144,11 @@ impl Answer {
     pub fn is_not_found(&self) -> bool {
         // Python's daemon has no code for it.
         self.code.as_deref() == Some("NOT_FOUND") || self.message.as_deref() == Some("Process not found")
+    }
+
+    /// No group bears that name.
+    pub fn is_group_not_found(&self) -> bool {
+        self.message.as_deref() == Some("Group not found")
     }
 
     /// The reply would have been longer than a frame: ask for less at a time.

@@ -39,6 +39,8 @@ struct Spoken<'a> {
     leader: bool,
     #[serde(skip_serializing_if = "is_default")]
     progress: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -76,16 +78,21 @@ impl Request {
 
     /// The body of its frame.
     pub fn encode(&self) -> Vec<u8> {
-        self.spoken(false)
+        self.spoken(Spoken::default())
     }
 
     /// The same, with the wish to be told how far it has come.
     pub fn encode_watched(&self) -> Vec<u8> {
-        self.spoken(true)
+        self.spoken(Spoken { progress: true, ..Spoken::default() })
     }
 
-    fn spoken(&self, progress: bool) -> Vec<u8> {
-        let plain = Spoken { command: self.command(), progress, ..Spoken::default() };
+    /// The same, with a mark that a daemon sends back which knows more than the words of Python's.
+    pub fn encode_marked(&self) -> Vec<u8> {
+        self.spoken(Spoken { id: Some(1), ..Spoken::default() })
+    }
+
+    fn spoken<'a>(&'a self, extra: Spoken<'a>) -> Vec<u8> {
+        let plain = Spoken { command: self.command(), ..extra };
         let spoken = match self {
             Request::Status(query) => Spoken {
                 names: query.names.as_deref(),

@@ -1,6 +1,6 @@
 //! Answers as JSON for other programs: what the daemon said, as it said it, on one line that cannot steer a terminal.
 
-use super::answer::Answer;
+use super::answer::{Answer, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fmt::Write;
@@ -29,19 +29,70 @@ struct Page<'a> {
     processes: Vec<&'a RawValue>,
 }
 
+/// A row of a status with every key that it came with.
+#[derive(Debug, Clone)]
+pub struct ToldRow {
+    /// Whom it is of.
+    pub name: String,
+    raw: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
 #[derive(Serialize)]
 struct Whole<'a> {
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unknown: &'a [&'a str],
     processes: Vec<&'a RawValue>,
 }
 
-/// The pages of a status as one; `None` if one of them is none.
-pub fn joined(pages: &[Vec<u8>]) -> Option<Vec<u8>> {
-    let mut processes = Vec::new();
-    for page in pages {
-        processes.extend(serde_json::from_slice::<Page>(page).ok()?.processes);
-    }
-    serde_json::to_vec(&Whole { status: "ok", processes }).ok()
+/// The rows of a status, or of a page of one; `None` if it is none.
+pub fn rows(frame: &[u8]) -> Option<Vec<ToldRow>> {
+    let page: Page<'_> = serde_json::from_slice(frame).ok()?;
+    let row = |raw: &&RawValue| {
+        let named: Named = serde_json::from_str(raw.get()).ok()?;
+        Some(ToldRow { name: named.name, raw: (*raw).to_owned() })
+    };
+    page.processes.iter().map(row).collect()
+}
+
+const NOT_FOUND: Option<&str> = Some("NOT_FOUND");
+
+/// A status of these rows, and of names that nobody bears.
+pub fn status(rows: &[ToldRow], unknown: &[&str]) -> Vec<u8> {
+    let processes = rows.iter().map(|row| &*row.raw).collect();
+    let plain = Whole { status: "ok", message: None, code: None, unknown, processes };
+    let message = || Some(format!("Process not found: {}", unknown.join(", ")));
+    let whole = match (unknown, rows) {
+        ([], _) => plain,
+        ([_], []) => Whole { status: "error", message: Some("Process not found".to_owned()), code: NOT_FOUND, ..plain },
+        _ => Whole { status: "error", message: message(), code: NOT_FOUND, ..plain },
+    };
+    serde_json::to_vec(&whole).expect("strings and JSON always serialise into memory")
+}
+
+#[derive(Serialize)]
+struct Several<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    results: &'a [Verdict],
+}
+
+/// What became of each of several who were asked one by one.
+pub fn several(results: &[Verdict]) -> Vec<u8> {
+    let all = results.iter().all(|verdict| verdict.status == "ok");
+    let (status, code) = if all { ("ok", None) } else { ("error", Some("FAILED")) };
+    serde_json::to_vec(&Several { status, code, results }).expect("strings always serialise into memory")
 }
 
 #[derive(Deserialize)]
@@ -70,6 +121,48 @@ struct Failure<'a> {
     status: &'static str,
     message: &'a str,
     code: &'static str,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    status: &'static str,
+    text: &'a str,
+}
+
+/// What is told without a daemon: a help, a page, a script.
+pub fn text(text: &str) -> String {
+    written(&Text { status: "ok", text })
+}
+
+#[derive(Serialize)]
+struct Version<'a> {
+    status: &'static str,
+    supervicectl: &'a str,
+}
+
+/// Which version of the client this is.
+pub fn version(own: &str) -> String {
+    written(&Version { status: "ok", supervicectl: own })
+}
+
+/// The same beside what a daemon said of itself: `object` is one, and not empty.
+pub fn with_version(own: &str, object: &str) -> String {
+    object.replacen('{', &format!("{{\"supervicectl\":\"{own}\","), 1)
+}
+
+#[derive(Serialize)]
+struct FailedPiece<'a> {
+    name: &'a str,
+    status: &'static str,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// Why nothing, or nothing more, is shown of a log.
+pub fn failed_piece(name: &str, code: &str, message: &str, reason: Option<&str>) -> String {
+    written(&FailedPiece { name, status: "error", message, code, reason })
 }
 
 /// A failure that no daemon told.
@@ -124,10 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_joined_with_every_key() {
+    fn rows_are_put_together_with_every_key() {
         let pages = [&br#"{"status":"ok","processes":[{"name":"a","new":1}]}"#[..], br#"{"processes":[{"b":2}]}"#];
-        let whole = joined(&pages.map(<[u8]>::to_vec)).unwrap();
-        assert_eq!(whole, br#"{"status":"ok","processes":[{"name":"a","new":1},{"b":2}]}"#);
-        assert_eq!(joined(&[b"[]x".to_vec()]), None);
+        let rows: Vec<ToldRow> = pages.iter().flat_map(|page| super::rows(page).unwrap()).collect();
+        assert_eq!((rows[0].name.as_str(), rows[1].name.as_str()), ("a", ""));
+        assert_eq!(status(&rows, &[]), br#"{"status":"ok","processes":[{"name":"a","new":1},{"b":2}]}"#);
+        let partly = r#"{"status":"error","message":"Process not found: x, y","code":"NOT_FOUND","unknown":["x","y"],"processes":[{"b":2}]}"#;
+        assert_eq!(String::from_utf8(status(&rows[1..], &["x", "y"])).unwrap(), partly);
+        assert!(super::rows(b"[]x").is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! What is thrown at daemon and programs, and how it is taken back.
 
-use crate::dice::Dice;
+use crate::harness::Dice;
 use crate::harness::*;
 use crate::scene::Scene;
 use nix::sys::signal::Signal;
@@ -134,11 +134,11 @@ impl Deeds {
     fn somebody(&mut self, scene: &Scene) -> Option<i32> {
         let daemon = scene.daemon().pid();
         let others: Vec<i32> = scene.daemon().home.processes().into_iter().filter(|&pid| pid != daemon).collect();
-        self.dice.pick(&others).copied()
+        pick(&mut self.dice, &others).copied()
     }
 
     fn kill_program(&mut self, scene: &Scene) -> &'static str {
-        let signal = if self.dice.roll(3) == 0 { Signal::SIGSEGV } else { Signal::SIGKILL };
+        let signal = if self.dice.one_in(3) { Signal::SIGSEGV } else { Signal::SIGKILL };
         if let Some(pid) = self.somebody(scene) {
             process::signal(pid, signal);
         }
@@ -154,8 +154,8 @@ impl Deeds {
     }
 
     fn reload(&mut self, scene: &Scene) -> &'static str {
-        scene.configure(self.dice.roll(2) == 0);
-        if self.dice.roll(3) == 0 {
+        scene.configure(self.dice.one_in(2));
+        if self.dice.one_in(3) {
             scene.daemon().signal(Signal::SIGHUP);
         } else if let Ok(mut client) = Client::connect(&scene.daemon().home.socket())
             && client.send(&json!({"command": "reload"})).is_ok()
@@ -167,7 +167,7 @@ impl Deeds {
 
     fn signal_daemon(&mut self, scene: &Scene) -> &'static str {
         let signals = [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGCHLD, Signal::SIGPIPE];
-        if let Some(&signal) = self.dice.pick(&signals) {
+        if let Some(&signal) = pick(&mut self.dice, &signals) {
             scene.daemon().signal(signal);
         }
         "signals to the daemon"
@@ -242,4 +242,8 @@ fn take_back(undo: &Undo, scene: &mut Scene) {
             limit_descriptors(scene, hard.parse().unwrap_or(4096));
         }
     }
+}
+
+fn pick<'a, T>(dice: &mut Dice, among: &'a [T]) -> Option<&'a T> {
+    among.get(dice.roll(among.len() as u64) as usize)
 }

@@ -13,12 +13,11 @@ mod harness;
 mod machine;
 
 mod deeds;
-mod dice;
 mod oracle;
 mod scene;
 
 use deeds::Deeds;
-use dice::Dice;
+use harness::Dice;
 use oracle::Oracle;
 use scene::Scene;
 use std::time::{Duration, Instant};

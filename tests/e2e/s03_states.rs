@@ -40,8 +40,17 @@ fn starting_becomes_running_after_startsecs() {
 #[test]
 fn starting_becomes_running_at_once_without_startsecs() {
     let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");
-    d.done("start", "a");
-    assert_eq!(d.state("a"), "RUNNING");
+    let starts = (0..5).map(|_| {
+        let begun = Instant::now();
+        assert_eq!(d.done("start", "a"), "Started a");
+        let took = begun.elapsed();
+        assert_eq!(d.state("a"), "RUNNING");
+        d.done("stop", "a");
+        took
+    });
+    // One of them meets a machine that is not busy; had it waited for the usual second, none would be below it.
+    let least = starts.min().unwrap();
+    assert!(least < Duration::from_millis(900), "{least:?}");
 }
 
 /// A program whose exec can never work: FATAL at the first attempt, `reason` told.

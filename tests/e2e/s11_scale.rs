@@ -5,18 +5,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// A generator of its own: the same seed gives the same orders.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
-
 #[test]
 fn a_thousand_processes_start_are_listed_and_stop() {
     let d = Daemon::start_in(
@@ -74,7 +62,7 @@ fn row_47_a_hundred_clients_with_random_commands() {
 
 /// One client: orders at random until the end, each answered by something that is allowed.
 fn storm(d: &Daemon, seed: u64, end: Instant) {
-    let mut dice = Dice(u64::wrapping_mul(seed, 0x9E37_79B9_7F4A_7C15));
+    let mut dice = Dice::new(seed);
     let mut client = d.client();
     while Instant::now() < end {
         let program = ["a", "b", "c"][dice.roll(3) as usize];
@@ -82,14 +70,14 @@ fn storm(d: &Daemon, seed: u64, end: Instant) {
         let request = match dice.roll(10) {
             0..=2 => json!({"command": "start", "name": name}),
             3..=5 => json!({"command": "stop", "name": name}),
-            6 | 7 => json!({"command": "restart", "name": name, "force": dice.roll(2) == 0}),
+            6 | 7 => json!({"command": "restart", "name": name, "force": dice.one_in(2)}),
             8 => json!({"command": "status"}),
             _ => json!({"command": "reload"}),
         };
         let reply = client.ask(&request).unwrap_or_else(|problem| panic!("{request}: {problem}\n{}", d.story()));
         let allowed = reply["status"] == "ok" || reply["code"] == "SUPERSEDED" || exited_early(&request, &reply);
         assert!(allowed, "{request}: {reply}");
-        if dice.roll(20) == 0 {
+        if dice.one_in(20) {
             drop(d.begin(request));
             client = d.client();
         }

@@ -35,7 +35,7 @@ fn start_under_moved_clock(text: &str) -> Result<Daemon, &'static str> {
     if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
         return Err("the moved clock is written for Linux on x86-64 and aarch64");
     }
-    let home = Home::alone();
+    let home = Home::new();
     home.configure(text);
     home.write("offset", "0");
     let source = home.write("moved.rs", MOVED_CLOCK);

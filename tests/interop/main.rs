@@ -122,6 +122,17 @@ fn our_client_drives(version: &str) {
     says(&["startgroup", "g"], 0, "Started group g");
     says(&["stopgroup", "g"], 0, "Stopped group g");
     says(&["stopgroup", "nobody"], 1, "Group not found");
+    says(&["start", "b:00", "b:01"], 0, "Started b:00\nStarted b:01");
+    says(&["restart", "b:00", "b:01"], 0, "Restarted b:00\nRestarted b:01");
+    let mixed = ctl(&["stop", "b:00", "nobody-at-all", "b:01"]);
+    assert_eq!((mixed.code, mixed.stdout.as_str()), (1, "Stopped b:00\nStopped b:01\n"));
+    assert_eq!(mixed.stderr, "Process not found: nobody-at-all\n");
+    says(&["start", "b*"], 1, "This daemon knows plain names only, not b*");
+    says(&["status", "b*"], 1, "This daemon knows plain names only, not b*");
+    let some = ctl(&["status", "b:01", "a"]);
+    let names: Vec<&str> = some.stdout.lines().skip(2).map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!((some.code, names), (0, vec!["b:01", "a"]));
+    says(&["stop", "all"], 0, "Stopped a\nStopped b:00\nStopped b:01\nStopped bad");
     says(&["reload"], 0, "No changes detected");
     d.home.configure(&format!("{PROGRAMS}[program:new]\ncommand = {{actor}}\n"));
     says(&["reload"], 0, "Added: new");

@@ -1,5 +1,6 @@
 //! A pretended file system in memory that fails any call it is told to.
 
+use crate::dice::Dice;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -8,27 +9,6 @@ use std::rc::Rc;
 use supervice::logs::place::{Flow, Place};
 use supervice::sys::files::{FileIdentity, FileKind};
 use supervice::sys::log_file::{Facts, OpenError};
-
-/// Own pseudo-random numbers: the same seed is the same run.
-#[derive(Clone)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-
-    pub fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -62,7 +42,7 @@ pub enum Plan {
     /// All from this number on.
     From(u64),
     /// One in so many.
-    Randomly(Random, u64),
+    Randomly(Dice, u64),
 }
 
 const ENOSPC: i32 = 28;

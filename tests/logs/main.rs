@@ -2,6 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod daemon_log;
+#[allow(dead_code, reason = "written for the end-to-end tests, borrowed here")]
+#[path = "../e2e/harness/dice.rs"]
+mod dice;
 mod fake;
 mod files;
 mod follow;

@@ -2,7 +2,8 @@
 //!
 //! Two acts: with faults, where nothing may be lost in silence; and after them, where all must heal within five seconds.
 
-use crate::fake::{Call, FakeFlow, FakePlace, Fault, Plan, Random};
+use crate::dice::Dice;
+use crate::fake::{Call, FakeFlow, FakePlace, Fault, Plan};
 use supervice::engine::time::{Duration, Instant};
 use supervice::logs::rotating_file::{Limits, Passed, RotatingFile};
 use supervice::logs::sink::Notice;
@@ -135,26 +136,26 @@ impl Model {
 }
 
 fn run(seed: u64) {
-    let mut random = Random::new(seed);
-    let small = Limits { maxbytes: 1 + random.below(60), backups: random.below(5) as u32 };
-    let big = Limits { maxbytes: 4000 + random.below(6000), backups: random.below(3) as u32 };
+    let mut random = Dice::new(seed);
+    let small = Limits { maxbytes: 1 + random.roll(60), backups: random.roll(5) as u32 };
+    let big = Limits { maxbytes: 4000 + random.roll(6000), backups: random.roll(3) as u32 };
     let limits = if random.one_in(4) { big } else { small };
-    let often = 2 + random.below(60);
+    let often = 2 + random.roll(60);
     let place = FakePlace::new(Plan::Never);
     let mut model = Model::open(place.clone(), limits).unwrap();
     place.set_plan(Plan::Randomly(random.clone(), often));
     for _ in 0..60 {
-        match random.below(12) {
-            0 => model.pass(Duration::from_millis(random.below(6000))),
+        match random.roll(12) {
+            0 => model.pass(Duration::from_millis(random.roll(6000))),
             1 => drop(model.sink.reopen()),
-            2 => model.pass(Duration::from_secs(random.below(100))),
+            2 => model.pass(Duration::from_secs(random.roll(100))),
             3..8 => {
-                let lines = if random.one_in(8) { 2000 } else { random.below(12) };
+                let lines = if random.one_in(8) { 2000 } else { random.roll(12) };
                 let text = model.text(lines);
                 model.stream(&text);
             }
             _ => {
-                let lines = if random.one_in(8) { 600 } else { random.below(12) };
+                let lines = if random.one_in(8) { 600 } else { random.roll(12) };
                 let text = model.text(lines);
                 let half = text.len() / 2;
                 model.write(&text[..half]);

@@ -4,7 +4,7 @@ use crate::harness::Client;
 use crate::harness::*;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 const PAIR: &str = "\
 [program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n\
@@ -157,8 +157,73 @@ fn followed_from_the_shell_until_the_daemon_ends() {
     assert_eq!(d.terminate(), 0);
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(rest.iter().any(|line| line.contains("PROCESS_STATE_STOPPED")), "{rest:?}");
-    assert!(rest.last().unwrap().contains("\"code\":\"BROKEN\""), "{rest:?}");
+    let last: Value = serde_json::from_str(rest.last().unwrap()).unwrap();
+    assert_eq!(last, json!({"status": "error", "message": "Supervice was shut down", "code": "ENDED"}));
     assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// Begins to follow, and returns when this was shown.
+fn following(d: &Daemon, arguments: &[&str], shown: &str) -> Child {
+    let mut command = d.home.command(supervicectl());
+    command.arg("-s").arg(d.home.socket()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !lines.next().unwrap_or_else(|| panic!("{arguments:?} ended")).unwrap().contains(shown) {}
+    // Read to its end, so that nobody is held up.
+    std::thread::spawn(move || lines.count());
+    child
+}
+
+fn ended(child: Child) -> (Option<i32>, String) {
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+const LOGGED: &str = "\
+[program:a]\ncommand = {actor} --say one\nstartsecs = 0\nstdout_logfile = {dir}/a\n\
+[program:b]\ncommand = {actor} --say two\nstartsecs = 0\nstdout_logfile = {dir}/b\n";
+
+#[test]
+fn whoever_follows_is_told_how_the_daemon_ended() {
+    for (arguments, shown) in [
+        (&["events", "-f", "--since", "0"][..], "RUNNING"),
+        (&["tail", "-f", "a", "b"], "two"),
+        (&["tail", "-f", "a"], "one"),
+    ] {
+        let begun = || {
+            let d = Daemon::start(LOGGED);
+            d.wait("both have spoken", || (d.wait_file("a") + &d.wait_file("b") == "one\ntwo\n").then_some(()));
+            d
+        };
+        let mut d = begun();
+        let child = following(&d, arguments, shown);
+        assert_eq!(d.terminate(), 0);
+        assert_eq!(ended(child), (Some(1), "Supervice was shut down\n".to_owned()), "{arguments:?}");
+        let d = begun();
+        let child = following(&d, arguments, shown);
+        let _home = d.murder();
+        let told = "Supervice has died: its socket is there, and nobody listens on it\n";
+        assert_eq!(ended(child), (Some(1), told.to_owned()), "{arguments:?}");
+    }
+}
+
+#[test]
+fn whoever_is_closed_out_is_told_that_the_daemon_is_there() {
+    let d = Daemon::start(LOGGED);
+    d.wait_all("RUNNING");
+    let child = following(&d, &["events", "-f", "--since", "0"], "RUNNING");
+    let others: Vec<Client> = (0..256)
+        .map(|_| {
+            let mut other = d.begin(json!({"command": "events", "follow": true}));
+            // Whoever looks whether the daemon is there needs a place as well, and may take the last one's.
+            let _ = other.receive();
+            other
+        })
+        .collect();
+    let (code, told) = ended(child);
+    assert!(code == Some(1) && told.starts_with("Supervice closed the connection and is there"), "{told}");
+    drop(others);
+    d.assert_well();
 }
 
 #[test]

@@ -78,9 +78,33 @@ fn status_of_some() {
     assert_eq!(names(&["status", "web:*", "db"]), ["web:00", "web:01", "web:02", "db"]);
     assert_eq!(names(&["status", "group:jobs"]), ["db", "broken"]);
     assert_eq!(names(&["status", "all"]).len(), 5);
-    let missing = d.ctl(&["status", "db", "bd"]);
+}
+
+#[test]
+fn who_is_unknown_does_not_hide_the_others() {
+    let d = Daemon::start(CROWD);
+    d.done("start", "db");
+    let told = |line: &str| {
+        let ran = d.ctl(&line.split(' ').collect::<Vec<_>>());
+        let names = ran.stdout.lines().map(|line| line.split(' ').next().unwrap().to_owned());
+        (ran.code, names.collect::<Vec<_>>().join(" "), ran.stderr)
+    };
+    let near = |text: &str| format!("Process not found: {text}");
+    let expected = (1, "NAME ---------------------------------------------------- db web:00 web:02".to_owned());
+    let (code, names, stderr) = told("status db bd web:0[02] db web:02 nothing*");
+    assert_eq!(((code, names), stderr), (expected, near("bd, nothing*\nDid you mean db?\n")));
+    let pid = d.pid_of("db").to_string();
+    assert_eq!(told("pid bd db"), (1, pid, near("bd\nDid you mean db?\n")));
+    assert_eq!(told("health db nobody-at-all"), (1, "1".to_owned(), near("nobody-at-all\n")));
+    assert_eq!(told("-q status --check db nobody-at-all"), (1, String::new(), near("nobody-at-all\n")));
+    assert_eq!(told("status nobody-at-all nothing-else"), (1, String::new(), near("nobody-at-all, nothing-else\n")));
+    let told = d.ctl(&["status", "db", "nobody-at-all", "--json"]);
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!((&told["code"], &told["unknown"]), (&json!("NOT_FOUND"), &json!(["nobody-at-all"])));
+    assert_eq!((&told["processes"][0]["name"], &told["processes"][1]), (&json!("db"), &Value::Null));
+    let one = d.ctl(&["status", "bd"]);
     let expected = "Process not found\nreason: nobody is called bd\nDid you mean db?\n";
-    assert_eq!((missing.code, missing.stderr.as_str()), (1, expected));
+    assert_eq!((one.code, one.stderr.as_str()), (1, expected));
 }
 
 #[test]
@@ -91,6 +115,40 @@ fn the_name_that_was_meant_is_the_second_line() {
         assert_eq!(d.ctl(&["start", asked]).stderr, expected);
     }
     assert_eq!(d.ctl(&["start", "something-else"]).stderr, "Process not found\n");
+}
+
+#[test]
+fn the_name_that_was_meant_is_told_whatever_is_asked() {
+    let d = Daemon::start(CROWD);
+    for (line, meant) in [
+        ("startgroup jbos", "jobs"),
+        ("stopgroup job", "jobs"),
+        ("start group:jbos", "group:jobs"),
+        ("stop jobs", "group:jobs"),
+        ("status group:jbos", "group:jobs"),
+        ("tail bd", "db"),
+        ("tail -f bd", "db"),
+        ("tail group:jbos", "group:jobs"),
+        ("clearlog bd", "db"),
+        ("rotate wbe", "web:*"),
+        ("signal HUP bd", "db"),
+        ("wait bd=running", "db"),
+        ("wait group:jbos=running", "group:jobs"),
+        ("pid bd", "db"),
+        ("health bd", "db"),
+        ("why bd", "db"),
+        ("describe bd", "db"),
+        ("top bd", "db"),
+        ("update bd", "db"),
+        ("restart bd wbe:00", "db, web:00"),
+    ] {
+        let ran = d.ctl(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+        assert_eq!(ran.stderr.lines().last(), Some(format!("Did you mean {meant}?").as_str()), "{line}: {ran:?}");
+    }
+    let several = d.ctl(&["tail", "bd", "nobody-at-all"]);
+    let told = "Process not found: bd\nDid you mean db?\nProcess not found: nobody-at-all\n";
+    assert_eq!((several.code, several.stderr.as_str()), (1, told));
 }
 
 #[test]

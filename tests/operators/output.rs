@@ -37,6 +37,71 @@ fn json_also_tells_that_nobody_answers() {
     assert_eq!((ran.code, object(&ran)["code"].as_str()), (1, Some("NOT_RUNNING")));
 }
 
+/// Every command that ends by itself, done and undone.
+#[test]
+fn json_is_one_object_whatever_is_asked() {
+    let d = Daemon::start(PAIR);
+    d.wait_state("up", "RUNNING");
+    let told = |line: &str, code: i32| {
+        let ran = d.ctl(&line.split(' ').chain(["--json"]).collect::<Vec<_>>());
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+        let told = object(&ran);
+        let expected = if matches!(code, 0 | 10) { "ok" } else { "error" };
+        assert_eq!(told["status"], expected, "{line}: {told}");
+        told
+    };
+    for line in ["status", "start up", "stop down", "restart up", "wait up=running", "signal CONT up", "why up"] {
+        told(line, 0);
+    }
+    for line in ["describe up", "pid", "info", "metrics", "startgroup up", "stopgroup down"] {
+        told(line, 0);
+    }
+    for line in ["reload", "reload --dry-run", "update", "clearlog up", "rotate up", "reopen", "pid up"] {
+        told(line, 0);
+    }
+    for (line, words) in [
+        ("help", "usage: "),
+        ("help stop", "usage: "),
+        ("--help", "usage: "),
+        ("--man", ".TH "),
+        ("completion bash", "complete"),
+    ] {
+        assert!(told(line, 0)["text"].as_str().unwrap().contains(words), "{line}");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(told("--version", 0), json!({"status": "ok", "supervicectl": version}));
+    let both = told("version", 0);
+    assert_eq!((&both["supervicectl"], &both["info"]["version"]), (&json!(version), &json!(version)));
+    for (line, why) in [
+        ("explode", "unknown command: explode"),
+        ("start", "start needs a name"),
+        ("help restrat", "unknown command: restrat (did you mean restart?)"),
+        ("--timeout x status", "--timeout: "),
+        ("completion csh", "csh"),
+        ("status --nonsense", "unknown option: --nonsense"),
+    ] {
+        let told = told(line, 2);
+        assert!(told["code"] == "USAGE" && told["message"].as_str().unwrap().contains(why), "{line}: {told}");
+    }
+    assert_eq!(object(&d.ctl(&["--json"]))["code"], "USAGE");
+    let told = told("tail nobody", 1);
+    assert_eq!((&told["name"], &told["code"]), (&json!("nobody"), &json!("NOT_FOUND")));
+    let after_dashes = d.ctl(&["start", "--", "--json"]);
+    assert_eq!((after_dashes.code, after_dashes.stdout.as_str()), (1, ""));
+}
+
+#[test]
+fn the_own_version_is_told_without_a_daemon() {
+    let home = Home::new();
+    let version = env!("CARGO_PKG_VERSION");
+    let ctl = |arguments: &[&str]| run(home.command(supervicectl()).args(["-s", "none"]).args(arguments), DEADLINE);
+    let ran = ctl(&["version"]);
+    assert_eq!((ran.code, ran.stdout), (1, format!("supervicectl {version}\n")));
+    assert_eq!(ran.stderr, "Supervice is not running (socket not found)\n");
+    let told = object(&ctl(&["version", "--json"]));
+    assert_eq!((&told["supervicectl"], &told["code"]), (&json!(version), &json!("NOT_RUNNING")));
+}
+
 #[test]
 fn check_and_health_end_as_a_probe_wants_it() {
     let d = Daemon::start(PAIR);
@@ -72,17 +137,20 @@ fn colour_is_for_terminals_unless_it_is_asked_for() {
     assert!(!d.ctl(&["status"]).stdout.contains('\x1b'));
     let painted = d.ctl(&["status", "--color=always"]).stdout;
     assert!(painted.contains("\x1b[32mRUNNING   \x1b[0m"), "{painted:?}");
-    let on_terminal = |options: &str, no_colour: &str| {
+    let on_terminal = |options: &str, no_colour: &str, kind: &str| {
         let line = format!("{} -s {} status {options}", supervicectl().display(), d.home.socket().display());
         let mut command = d.home.command("script");
-        let ran = run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour), DEADLINE);
+        let ran =
+            run(command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", no_colour).env("TERM", kind), DEADLINE);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout
     };
     if run(d.home.command("sh").args(["-c", "command -v script"]), DEADLINE).code != 0 {
         return skip("colour on a terminal", "no script(1) here");
     }
-    assert!(on_terminal("", "").contains("\x1b[32m"));
-    assert!(!on_terminal("", "1").contains('\x1b'));
-    assert!(!on_terminal("--color=never", "").contains('\x1b'));
+    assert!(on_terminal("", "", "xterm").contains("\x1b[32m"));
+    assert!(!on_terminal("", "1", "xterm").contains('\x1b'));
+    assert!(!on_terminal("--color=never", "", "xterm").contains('\x1b'));
+    assert!(!on_terminal("", "", "dumb").contains('\x1b'));
+    assert!(on_terminal("--color=always", "", "dumb").contains("\x1b[32m"));
 }

@@ -76,12 +76,13 @@ fn a_terminal_shows_it_and_a_pipe_does_not() {
     if run(Home::new().command("sh").args(["-c", "command -v script"]), DEADLINE).code != 0 {
         return skip("progress on a terminal", "no script(1) here");
     }
-    let on_terminal = |d: &Daemon, options: &str| {
+    let on = |d: &Daemon, options: &str, kind: &str| {
         let line = format!("{} -s {} {options}", supervicectl().display(), d.home.socket().display());
-        let ran = run(d.home.command("script").args(["-qec", &line, "/dev/null"]), DEADLINE);
+        let ran = run(d.home.command("script").args(["-qec", &line, "/dev/null"]).env("TERM", kind), DEADLINE);
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout
     };
+    let on_terminal = |d: &Daemon, options: &str| on(d, options, "xterm");
     let d = crowd();
     let screen = on_terminal(&d, "stop all");
     let shown = screen.find("Stopping: ").unwrap_or_else(|| panic!("{screen:?}"));
@@ -89,7 +90,17 @@ fn a_terminal_shows_it_and_a_pipe_does_not() {
         screen[shown..].contains(" of 9 left\r\x1b[KStopped ") || screen[shown..].contains("\r\x1b[KStopped quick:00"),
         "{screen:?}"
     );
-    for options in ["-q stop all", "--json stop all"] {
+    let d = crowd();
+    assert!(!on(&d, "stop all", "dumb").contains("Stopping: "));
+    let d = crowd();
+    // The message of a timeout stands on a line that was wiped; the code is not this one's to tell.
+    let screen = on_terminal(&d, "--timeout 1 stop all; true");
+    let last = screen.rfind(" left").unwrap_or_else(|| panic!("{screen:?}"));
+    assert!(screen[last..].starts_with(" left\r\x1b[KNo response from supervice within 1s"), "{screen:?}");
+    for options in
+        ["-q stop all", "--json stop all", "stop all | cat", "stop all 2>&1 >/dev/null | cat", "stop all 2>{dir}/told"]
+    {
+        let options = &options.replace("{dir}", &d.home.path().display().to_string());
         let d = crowd();
         let screen = on_terminal(&d, options);
         assert!(!screen.contains("Stopping: "), "{screen:?}");

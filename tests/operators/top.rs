@@ -25,11 +25,15 @@ struct Terminal {
 
 impl Terminal {
     fn open(d: &Daemon, arguments: &[&str]) -> Terminal {
+        Terminal::of_kind("xterm", d, arguments)
+    }
+
+    fn of_kind(kind: &str, d: &Daemon, arguments: &[&str]) -> Terminal {
         let size = Winsize { ws_row: 20, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).unwrap();
         let end = || Stdio::from(pair.slave.try_clone().unwrap());
         let mut command = d.home.command(supervicectl());
-        command.arg("-s").arg(d.home.socket()).args(arguments).env_remove("NO_COLOR");
+        command.arg("-s").arg(d.home.socket()).args(arguments).env_remove("NO_COLOR").env("TERM", kind);
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (mut screen, text) = (File::from(pair.master.try_clone().unwrap()), seen.clone());
@@ -167,6 +171,16 @@ fn on_a_terminal_it_is_a_screen_that_q_leaves_as_it_was() {
 }
 
 #[test]
+fn on_a_dumb_terminal_it_is_one_table_after_the_other() {
+    let d = begun();
+    let mut top = Terminal::of_kind("dumb", &d, &["top"]);
+    top.wait(&d, "a second table", |text| text.matches("2 processes").count() == 2);
+    assert!(!top.text().contains('\x1b'), "{:?}", top.text());
+    process::signal(top.child.id() as i32, Signal::SIGINT);
+    d.wait("top ends", || top.child.try_wait().unwrap());
+}
+
+#[test]
 fn signals_leave_the_terminal_as_it_was() {
     let d = begun();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -193,7 +207,7 @@ fn another_size_is_another_picture() {
     let mut top = Terminal::open(&d, &["top"]);
     top.wait(&d, "the first picture", |text| text.contains("HEALTH"));
     let path = nix::unistd::ttyname(&top.slave).unwrap();
-    let resized = run(d.home.command("stty").arg("-F").arg(&path).args(["cols", "30", "rows", "4"]), DEADLINE);
+    let resized = run(d.home.command("stty").arg("-F").arg(&path).args(["cols", "24", "rows", "4"]), DEADLINE);
     if resized.code != 0 {
         return skip("another size", "no stty(1) that takes -F here");
     }

@@ -1,6 +1,7 @@
 //! Waiting without asking again, signals, and the daemon itself.
 
 use crate::harness::*;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use std::time::Duration;
 
@@ -72,6 +73,22 @@ fn what_does_not_come_is_told_at_the_timeout_with_4() {
 }
 
 #[test]
+fn a_daemon_that_hangs_is_a_wait_that_timed_out() {
+    let d = Daemon::start(MIXED);
+    d.done("start", "idle");
+    process::signal(d.pid(), Signal::SIGSTOP);
+    d.wait("the daemon hangs", || process::stat(d.pid()).filter(|stat| stat.state == 'T'));
+    let ran = d.ctl(&["--timeout", "1", "wait", "idle=stopped"]);
+    let told = format!("No response from supervice within 1s (socket: {})\n", d.home.socket().display());
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr), (4, "", told));
+    assert!(ran.took >= Duration::from_secs(1), "{:?}", ran.took);
+    let ran = d.ctl(&["--timeout", "0.1", "wait", "idle=stopped", "--json"]);
+    assert!(ran.code == 4 && ran.stdout.contains("\"code\":\"NO_ANSWER\""), "{ran:?}");
+    process::signal(d.pid(), Signal::SIGCONT);
+    d.assert_well();
+}
+
+#[test]
 fn a_wait_ends_with_its_process_and_with_the_daemon() {
     let mut d = Daemon::start(MIXED);
     d.done("start", "idle");
@@ -112,7 +129,7 @@ fn a_signal_reaches_the_group_or_its_leader_only() {
     let ran = d.ctl(&["signal", "HUP", "down", "nobody"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (1, "down is not running\nProcess not found: nobody\n"));
     let ran = d.ctl(&["signal", "NOTHING", "a"]);
-    assert!(ran.code == 1 && ran.stderr.contains("no signal of this system"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("no signal of this system"), "{ran:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::harness::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Writes its lines in odd bites, so that most reads end in the middle of one.
 const BITES: &str = "import os,sys\nname=sys.argv[1]\ntext=''.join('%s %d %s\\n' % (name,n,'x'*(n%300)) for n in range(2000)).encode()\n\
@@ -12,18 +13,20 @@ fn expected(name: &str) -> Vec<String> {
     (0..2000).map(|n| format!("{name} {n} {}", "x".repeat(n % 300))).collect()
 }
 
+/// A program whose lines go to the daemon's stdout, its name before each.
+fn prefixed(name: &str, script: &Path) -> String {
+    format!(
+        "[program:{name}]\ncommand = python3 {} {name}\nstdout_logfile = /dev/stdout\nlog_format = prefix\n\
+         startsecs = 0\nautorestart = no\n",
+        script.display()
+    )
+}
+
 #[test]
 fn many_programs_share_one_stdout_line_by_line() {
     let home = Home::new();
     let script = home.write("bites.py", BITES);
-    let program = |name: &str| {
-        format!(
-            "[program:{name}]\ncommand = python3 {} {name}\nstdout_logfile = /dev/stdout\nlog_format = prefix\n\
-             startsecs = 0\nautorestart = no\n",
-            script.display()
-        )
-    };
-    let d = Daemon::start_in(home, &["a", "b", "c"].map(program).concat());
+    let d = Daemon::start_in(home, &["a", "b", "c"].map(|name| prefixed(name, &script)).concat());
     d.wait_all("EXITED");
     // The daemon's own stdout is a file here: nothing may be missing.
     let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -129,14 +132,7 @@ fn long_lines_of_many_share_one_stdout_in_marked_pieces() {
         \x20   while text:\n        text=text[os.write(1,text[:30000]):]\n";
     let home = Home::new();
     let script = home.write("long.py", SAYS);
-    let program = |name: &str| {
-        format!(
-            "[program:{name}]\ncommand = python3 {} {name}\nstdout_logfile = /dev/stdout\nlog_format = prefix\n\
-             startsecs = 0\nautorestart = no\n",
-            script.display()
-        )
-    };
-    let d = Daemon::start_in(home, &["a", "b", "c", "d"].map(program).concat());
+    let d = Daemon::start_in(home, &["a", "b", "c", "d"].map(|name| prefixed(name, &script)).concat());
     d.wait_all("EXITED");
     d.wait("the last lines are there", || {
         (d.log().lines().filter(|line| line.ends_with(" | ")).count() == 4).then_some(())

@@ -57,7 +57,7 @@ fn row_20_a_leftover_group_is_gone_before_the_first_spawn() {
 fn row_20_many_deaf_orphans_go_side_by_side_while_the_socket_answers() {
     let text = "[program:a]\ncommand = {actor} --ignore TERM --touch {dir}/t\nnumprocs = 20\nstartsecs = 0\n\
         stopwaitsecs = 8\npdeathsig = false\nreconcile = kill\n";
-    let d = Daemon::start_in(Home::alone(), text);
+    let d = Daemon::start_in(Home::new(), text);
     d.wait("all twenty are up", || (d.home.pids("t").len() == 20).then_some(()));
     let old = d.home.pids("t");
     wait_until(DEADLINE, "all are recorded", || records(&d.home).len() == 20);

@@ -223,7 +223,7 @@ fn row_61_pythons_file_from_before_the_boot_is_not_believed() {
 #[test]
 fn row_61_a_restart_under_load_loses_nobody_and_doubles_nobody() {
     let text = "[program:a]\ncommand = {actor}\nnumprocs = 20\nstartsecs = 0\n";
-    let mut d = Daemon::start_in(Home::alone(), text);
+    let mut d = Daemon::start_in(Home::new(), text);
     for _ in 0..20 {
         d.wait_all("RUNNING");
         let begun = Instant::now();
@@ -243,7 +243,7 @@ fn a_burst_of_starts_writes_seldom() {
     if !can_inject() {
         return skip("writes of the state file", "no strace, or no ptrace");
     }
-    let home = Home::alone();
+    let home = Home::new();
     home.configure("[program:a]\ncommand = {actor}\nnumprocs = 300\nstartsecs = 0\n");
     let mut command = home.command("strace");
     command

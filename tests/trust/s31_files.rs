@@ -37,7 +37,7 @@ fn row_37_a_flood_of_four_drowns_nobody() {
 #[test]
 fn row_45_a_client_that_never_reads_costs_a_bounded_buffer() {
     let d = Daemon::start_in(
-        Home::alone(),
+        Home::new(),
         "[program:a]\ncommand = {actor}\nnumprocs = 5000\nautostart = false\n[program:b]\ncommand = {actor}\nstartsecs = 0\n",
     );
     let before = process::resident(d.pid());
@@ -287,7 +287,7 @@ fn loop_disk(home: &Home) -> Result<Mount, String> {
 
 #[test]
 fn row_65_a_log_disk_that_stands_still_loses_nothing() {
-    let home = Home::alone();
+    let home = Home::new();
     let disk = match loop_disk(&home) {
         Ok(disk) => disk,
         Err(reason) => return skip("row 65", &reason),

@@ -9,18 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// xorshift: another sequence for each seed, the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
-
 /// Something wrong; now and then the beginning of something right.
 fn nonsense(dice: &mut Dice) -> Vec<u8> {
     let bodies: [&[u8]; 12] = [
@@ -49,7 +37,7 @@ fn nonsense(dice: &mut Dice) -> Vec<u8> {
 }
 
 fn pester(socket: &Path, seed: u64, stop: &AtomicBool, sent: &AtomicUsize) {
-    let mut dice = Dice(seed * 2 + 1);
+    let mut dice = Dice::new(seed);
     let mut open: Vec<UnixStream> = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         while open.len() < 75 {
@@ -62,11 +50,11 @@ fn pester(socket: &Path, seed: u64, stop: &AtomicBool, sent: &AtomicUsize) {
         let mut gone =
             stream.write(&nonsense(&mut dice)).is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock);
         // Now and then it reads a part of what it is told.
-        gone |= dice.roll(3) == 0 && matches!(stream.read(&mut [0; 512]), Ok(0));
+        gone |= dice.one_in(3) && matches!(stream.read(&mut [0; 512]), Ok(0));
         sent.fetch_add(1, Ordering::Relaxed);
         // Thousands a second, not as many as two cores can make: it is the daemon that is tried.
         std::thread::sleep(Duration::from_millis(1));
-        if gone || dice.roll(50) == 0 {
+        if gone || dice.one_in(50) {
             open.swap_remove(at);
         }
     }
@@ -74,7 +62,7 @@ fn pester(socket: &Path, seed: u64, stop: &AtomicBool, sent: &AtomicUsize) {
 
 #[test]
 fn three_hundred_hostile_connections_beside_a_good_one() {
-    let d = Daemon::start_in(Home::alone(), "[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    let d = Daemon::start_in(Home::new(), "[program:a]\ncommand = {actor}\nstartsecs = 0\n");
     let pid = d.wait_state("a", "RUNNING").pid;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let before = process::resident(d.pid());

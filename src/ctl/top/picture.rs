@@ -1,5 +1,6 @@
 //! One look as lines of text: a head, then a row for each process. Only values in, text out.
 
+use crate::ctl::columns::{cut, to_the_left, to_the_right, width};
 use crate::ctl::render::{clock, or_dash, verdict};
 use crate::ctl::style::Mood;
 use crate::wire::picture::Shown;
@@ -34,37 +35,40 @@ pub(super) struct Frame {
     pub keys: bool,
 }
 
-/// One column: its title, its width, to which side it is written.
+/// One column: its title, its width, and where there is little room, to which side it is written.
 struct Column {
     title: &'static str,
     width: usize,
+    narrow: usize,
     right: bool,
     cell: fn(&Shown) -> String,
     mood: fn(&Shown) -> Mood,
 }
 
-const fn number(title: &'static str, width: usize, cell: fn(&Shown) -> String) -> Column {
-    Column { title, width, right: true, cell, mood: |_| Mood::Plain }
+const fn number(title: &'static str, width: usize, narrow: usize, cell: fn(&Shown) -> String) -> Column {
+    Column { title, width, narrow, right: true, cell, mood: |_| Mood::Plain }
 }
 
 const COLUMNS: [Column; 9] = [
-    Column { title: "NAME", width: 20, right: false, cell: |row| shown(&row.name), mood: |_| Mood::Plain },
+    Column { title: "NAME", width: 20, narrow: 4, right: false, cell: |row| shown(&row.name), mood: |_| Mood::Plain },
     Column {
         title: "STATE",
         width: 10,
+        narrow: 9,
         right: false,
         cell: |row| shown(&row.state),
         mood: |row| Mood::of_state(&row.state),
     },
-    number("PID", 8, |row| or_dash(row.pid)),
-    number("UPTIME", 10, |row| or_dash(row.uptime.map(clock))),
-    number("RESTARTS", 8, |row| or_dash(row.restarts)),
-    number("CPU%", 6, |row| or_dash(row.cpu_percent.map(|percent| format!("{percent:.1}")))),
-    number("RSS", 7, |row| or_dash(row.rss_bytes.map(|bytes| size(bytes as f64)))),
-    number("OUT/s", 7, |row| or_dash(row.output_bytes_per_second.map(size))),
+    number("PID", 8, 7, |row| or_dash(row.pid)),
+    number("UPTIME", 10, 8, |row| or_dash(row.uptime.map(clock))),
+    number("RESTARTS", 8, 8, |row| or_dash(row.restarts)),
+    number("CPU%", 6, 5, |row| or_dash(row.cpu_percent.map(|percent| format!("{percent:.1}")))),
+    number("RSS", 7, 5, |row| or_dash(row.rss_bytes.map(|bytes| size(bytes as f64)))),
+    number("OUT/s", 7, 5, |row| or_dash(row.output_bytes_per_second.map(size))),
     Column {
         title: "HEALTH",
         width: 6,
+        narrow: 6,
         right: false,
         cell: |row| or_dash(row.healthy.map(verdict)),
         mood: |row| Mood::of_health(row.healthy),
@@ -84,10 +88,9 @@ pub(super) fn sort(rows: &mut [Shown], order: Order) {
 
 /// The lines of one look, none longer than the frame is wide, and not more than it is high.
 pub(super) fn draw(rows: &[Shown], frame: Frame) -> Vec<String> {
-    let names = rows.iter().map(|row| shown(&row.name).chars().count()).max().unwrap_or(0);
-    let mut columns = COLUMNS;
-    columns[0].width = columns[0].width.max(names.min(frame.columns / 2));
-    let mut lines = vec![cut(&summary(rows, frame.keys), frame.columns), String::new()];
+    let columns = columns(rows, frame.columns);
+    let keys = if frame.keys { KEYS } else { "" };
+    let mut lines: Vec<String> = [&*summary(rows), keys].map(|text| cut(text, frame.columns).to_owned()).into();
     lines.push(line(&columns, frame.columns, |column| (column.title.to_owned(), Mood::Plain)));
     let room = frame.lines.saturating_sub(lines.len());
     let shown = if rows.len() > room { room.saturating_sub(1) } else { rows.len() };
@@ -96,13 +99,37 @@ pub(super) fn draw(rows: &[Shown], frame: Frame) -> Vec<String> {
         lines.push(line(&columns, frame.columns, |column| ((column.cell)(row), mood(column))));
     }
     if shown < rows.len() {
-        lines.push(cut(&format!("… {} more", rows.len() - shown), frame.columns));
+        lines.push(cut(&format!("… {} more", rows.len() - shown), frame.columns).to_owned());
     }
     lines.truncate(frame.lines);
     lines
 }
 
-fn summary(rows: &[Shown], keys: bool) -> String {
+/// As wide as is usual, or narrow where that is too wide; a column that does not fit at all is left out.
+fn columns(rows: &[Shown], room: usize) -> Vec<Column> {
+    let names = rows.iter().map(|row| width(&shown(&row.name))).max().unwrap_or(0).min(room / 2);
+    let mut columns = Vec::from(COLUMNS);
+    columns[0].width = columns[0].width.max(names);
+    let is_too_wide = columns.iter().map(|column| column.width + 1).sum::<usize>() > room + 1;
+    if is_too_wide {
+        columns[0].narrow = columns[0].narrow.max(names);
+        for column in &mut columns[1..] {
+            let widest = rows.iter().map(|row| width(&(column.cell)(row))).max().unwrap_or(0);
+            column.narrow = column.narrow.max(widest);
+        }
+        columns.iter_mut().for_each(|column| column.width = column.narrow);
+    }
+    let mut used = 0;
+    let fits = |column: &Column| {
+        used += column.width + usize::from(used > 0);
+        used <= room || used == column.width
+    };
+    columns.into_iter().take_while(fits).collect()
+}
+
+const KEYS: &str = "[q]uit   order: by [c]pu, [m]emory, [n]ame, as [g]iven";
+
+fn summary(rows: &[Shown]) -> String {
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for row in rows {
         *states.entry(&row.state).or_default() += 1;
@@ -111,9 +138,8 @@ fn summary(rows: &[Shown], keys: bool) -> String {
     let cpu: f64 = rows.iter().filter_map(|row| row.cpu_percent).fold(0.0, |sum, percent| sum + percent);
     let memory: u64 = rows.iter().filter_map(|row| row.rss_bytes).sum();
     let noun = if rows.len() == 1 { "process" } else { "processes" };
-    let keys = if keys { "   [q]uit, by [c]pu, [m]emory, [n]ame" } else { "" };
     let states = if states.is_empty() { String::new() } else { format!(" ({})", states.join(", ")) };
-    format!("{} {noun}{states}, cpu {cpu:.1} %, memory {}{keys}", rows.len(), size(memory as f64))
+    format!("{} {noun}{states}, cpu {cpu:.1} %, memory {}", rows.len(), size(memory as f64))
 }
 
 /// Colours are put on when the widths are right; what does not fit is cut before.
@@ -121,23 +147,20 @@ fn line(columns: &[Column], room: usize, cell: impl Fn(&Column) -> (String, Mood
     let (mut out, mut used) = (String::new(), 0);
     for column in columns {
         let (text, mood) = cell(column);
-        let text = if column.right { text } else { cut(&text, column.width) };
-        let width = column.width;
-        let padded = if column.right { format!("{text:>width$}") } else { format!("{text:<width$}") };
+        let padded = match column.right {
+            true => to_the_right(&text, column.width),
+            false => to_the_left(cut(&text, column.width), column.width),
+        };
         let gap = usize::from(used > 0);
         let padded = cut(&padded, room.saturating_sub(used + gap));
         if padded.is_empty() {
             break;
         }
-        used += gap + padded.chars().count();
+        used += gap + width(padded);
         out.push_str(if gap > 0 { " " } else { "" });
-        out.push_str(&mood.paint(&padded));
+        out.push_str(&mood.paint(padded));
     }
     out
-}
-
-fn cut(text: &str, room: usize) -> String {
-    text.chars().take(room).collect()
 }
 
 /// `512`, `1.5K`, `12M`: three digits or four, and a letter.
@@ -208,6 +231,34 @@ down                 STOPPED           -          -        0      -       -     
         }
         assert_eq!(draw(&rows, Frame { lines: 24, ..FRAME }).last().unwrap(), "… 30 more");
         assert_eq!(draw(&rows[..21], Frame { lines: 24, ..FRAME }).len(), 24);
+    }
+
+    #[test]
+    fn where_there_is_little_room_columns_are_narrow_or_left_out_whole() {
+        let rows = [row("web:00", Some(12.0), Some(5 << 20)), row("日本", None, None)];
+        let head = |columns: usize| draw(&rows, Frame { columns, ..FRAME })[2].trim_end().to_owned();
+        let titles = |columns: usize| head(columns).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let all: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
+        assert_eq!((head(90).len(), head(80).len(), head(67).len()), (90, 67, 67));
+        assert_eq!((titles(90), titles(67)), (all.iter().map(ToString::to_string).collect(), titles(80)));
+        for columns in 20..67 {
+            let shown = titles(columns);
+            assert!(
+                shown.len() < all.len() && shown.iter().zip(&all).all(|(shown, title)| shown == title),
+                "{shown:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn wide_names_are_cut_by_cells_and_keep_the_columns_straight() {
+        let rows = [row(&"\u{65e5}".repeat(30), None, None), row("web", None, None)];
+        for columns in [80, 31, 20, 3] {
+            let drawn = draw(&rows, Frame { columns, ..FRAME });
+            assert!(drawn.iter().all(|line| width(line) <= columns), "{columns}: {drawn:?}");
+            let at = |line: &str| line.find("RUNNING").map(|at| width(&line[..at]));
+            assert_eq!(at(&drawn[3]), at(&drawn[4]), "{columns}: {drawn:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod client;
 mod daemon;
+mod dice;
 mod home;
 pub mod process;
 mod run;
@@ -12,6 +13,7 @@ mod wait;
 
 pub use client::{Client, frame};
 pub use daemon::Daemon;
+pub use dice::Dice;
 pub use home::Home;
 pub use run::{Ran, run};
 pub use skip::{is_root, skip};

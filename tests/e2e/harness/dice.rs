@@ -1,6 +1,7 @@
 //! Chance with a seed.
 
 /// xorshift: another sequence for each seed, the same in each run.
+#[derive(Clone)]
 pub struct Dice(u64);
 
 impl Dice {
@@ -16,7 +17,7 @@ impl Dice {
         (self.0 >> 11) % sides.max(1)
     }
 
-    pub fn pick<'a, T>(&mut self, among: &'a [T]) -> Option<&'a T> {
-        among.get(self.roll(among.len() as u64) as usize)
+    pub fn one_in(&mut self, many: u64) -> bool {
+        self.roll(many) == 0
     }
 }

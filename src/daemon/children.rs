@@ -101,6 +101,8 @@ pub struct Children {
     lingering: BTreeSet<Key>,
     /// SIGKILL could not be sent to them; some may be gone by now.
     unkilled: BTreeSet<Key>,
+    /// Their verdict could not be read, or not all of it.
+    unheard: BTreeSet<Key>,
     unproven: usize,
     changed: bool,
 }
@@ -141,6 +143,7 @@ impl Children {
     pub fn take_verdict(&mut self, key: Key) -> Option<Verdict> {
         let verdict = self.table.get_mut(key)?.verdict.take();
         self.unproven -= usize::from(verdict.is_some());
+        self.unheard.remove(&key);
         verdict
     }
 
@@ -177,6 +180,23 @@ impl Children {
     /// Those that SIGKILL could not be sent to since the last call; some may be gone by now.
     pub fn take_unkilled(&mut self) -> BTreeSet<Key> {
         std::mem::take(&mut self.unkilled)
+    }
+
+    /// Notes that a child's verdict was not to be had; whether it is the first one.
+    pub fn note_unheard(&mut self, key: Key) -> bool {
+        let first = self.unheard.is_empty();
+        self.unheard.insert(key);
+        first
+    }
+
+    /// Whether anybody's verdict is to be asked for again.
+    pub fn any_unheard(&self) -> bool {
+        !self.unheard.is_empty()
+    }
+
+    /// Those whose verdict was not to be had since the last call, unless they have told it by now.
+    pub fn take_unheard(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.unheard)
     }
 
     /// Lets go of a child; its descriptors close.

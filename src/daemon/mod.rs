@@ -133,6 +133,8 @@ pub(crate) enum Alarm {
     Watch,
     /// Children that SIGKILL could not be sent to.
     Kill,
+    /// Children whose exec verdict was not to be had.
+    Verdict,
     /// Signals that could not be read.
     Signals,
 }
@@ -337,6 +339,7 @@ impl Daemon {
                 Alarm::Progress => self.progress_due(),
                 Alarm::Watch => self.watch_again(),
                 Alarm::Kill => self.kill_again(),
+                Alarm::Verdict => self.hear_verdicts_again(),
                 Alarm::Signals => _ = self.take_signals(),
             }
         }
@@ -348,11 +351,12 @@ impl Daemon {
 
     /// What connections and checks waited for and had is no reason to wake up, nor to be kept for long.
     fn forget_alarms(&mut self) {
-        let (connections, probes, linger) = (&self.connections, &self.probes, self.linger);
+        let (connections, probes, linger, children) = (&self.connections, &self.probes, self.linger, &self.children);
         let holds = |alarm: &Alarm, stamp: Stamp| match *alarm {
             Alarm::Conn(key) => connections.waits_for(key, stamp),
             Alarm::ProbeShare(key) => probes.waits_for(key, stamp),
             Alarm::Linger => linger.is_some(),
+            Alarm::Verdict => children.any_unheard(),
             Alarm::Accept
             | Alarm::Sweep
             | Alarm::Logs

@@ -3,6 +3,7 @@
 use crate::harness::*;
 use crate::machine::{Tracer, can_inject};
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// strace on the daemon, with every signal that it sends refused for that reason.
 fn refuse_signals(d: &Daemon, errno: &str) -> Tracer {
@@ -79,5 +80,38 @@ fn a_refused_kill_of_a_health_check_goes_out_again() {
     process::wait_gone(check);
     assert_eq!(d.log_count(&format!("SIGKILL to health check {check} failed")), 1, "{}", d.story());
     d.wait("the next check runs", || d.home.pids("checks").iter().any(|&next| next != check).then_some(()));
+    d.assert_well();
+}
+
+/// One start, with one of the reads that it takes refused: `true` if it was that of the exec verdict.
+fn a_verdict_is_read_again(d: &Daemon, errno: &str, nth: u32) -> bool {
+    let before = d.log_count("reading an exec verdict failed");
+    let trace = d.home.join("reads").display().to_string();
+    let injection = format!("inject=read:error={errno}:when={nth}");
+    let tracer = Tracer::attach(d, &["-o", &trace, "-e", "trace=read", "-e", &injection]);
+    let begun = Instant::now();
+    d.done("start", "a");
+    let took = begun.elapsed();
+    tracer.detach();
+    // It would be given up after a minute.
+    assert!(took < Duration::from_secs(45), "{errno} in read {nth}: {took:?}\n{}", d.story());
+    d.wait_state("a", "RUNNING");
+    let pid = d.pid_of("a");
+    assert!(process::alive(pid));
+    d.done("stop", "a");
+    process::wait_gone(pid);
+    d.log_count("reading an exec verdict failed") > before
+}
+
+#[test]
+fn an_exec_verdict_that_could_not_be_read_is_read_again() {
+    if !can_inject() {
+        return skip("an exec verdict that cannot be read", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = false\n");
+    for errno in ["EINTR", "EAGAIN", "EIO"] {
+        let told = (1..=4).filter(|&nth| a_verdict_is_read_again(&d, errno, nth)).count();
+        assert_eq!(told > 0, errno == "EIO", "{errno} was told {told} times\n{}", d.story());
+    }
     d.assert_well();
 }

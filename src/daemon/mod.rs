@@ -171,8 +171,8 @@ pub struct Daemon {
     duty: Duty,
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
-    /// Reloads that wait for the one under way.
-    reloads: VecDeque<Ticket>,
+    /// Reloads that wait for the one under way, and who asked for each.
+    reloads: VecDeque<(Ticket, String)>,
     reload_under_way: bool,
     /// Updates whose reload is done, and who is to be restarted.
     renewals: VecDeque<Renewal>,

@@ -93,6 +93,8 @@ fn places() -> BTreeSet<String> {
             places.insert(if whole.contains("/man/") { format!("{whole}.gz") } else { whole });
         }
     }
+    // `changelog = …` puts it there.
+    places.insert("usr/share/doc/supervice/changelog.Debian.gz".to_owned());
     places
 }
 
@@ -125,6 +127,15 @@ fn both_ways_make_the_same_package() {
     for field in ["Package: supervice\n", "Depends: libc6 (>= 2.", "conffiles", "postinst", "prerm", "postrm"] {
         assert!(fields.contains(field), "{field} is not in\n{fields}");
     }
+}
+
+#[test]
+fn the_changelog_is_of_this_version_and_of_the_maintainer() {
+    let (manifest, log) = (text("Cargo.toml"), text("docs/packaging/debian/changelog"));
+    let field = |name: &str| manifest.lines().find_map(|line| line.strip_prefix(name)?.split('"').nth(1)).unwrap();
+    assert!(log.starts_with(&format!("supervice ({}-{}) ", field("version"), field("revision"))), "{log}");
+    assert!(log.contains(&format!("\n -- {}  ", field("maintainer"))), "{log}");
+    assert_eq!(field("changelog"), "docs/packaging/debian/changelog");
 }
 
 #[test]

@@ -169,7 +169,9 @@ fn what_removes_the_package_leaves_no_trace_of_a_daemon() {
         std::fs::create_dir(home.join(folder)).unwrap();
     }
     let program = "[program:a]\ncommand = sleep 1000\n";
-    home.configure_raw(&(moved(&home, "docs/packaging/supervice.conf") + program).replace("run/supervice.sock", "s.sock"));
+    home.configure_raw(
+        &(moved(&home, "docs/packaging/supervice.conf") + program).replace("run/supervice.sock", "s.sock"),
+    );
     home.write("postrm", moved(&home, "docs/packaging/debian/postrm"));
     let mut d = Daemon::launch(home);
     d.wait_state("a", "RUNNING");

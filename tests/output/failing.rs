@@ -85,7 +85,7 @@ fn the_words_of_an_earlier_run_do_not_stand_in_for_those_that_were_lost() {
         Err(reason) => return skip("last words on a full disk", &reason),
     };
     // A whole page, in which nothing more finds room.
-    home.write("words", "an earlier run\n".repeat(300)[..4096].to_owned());
+    home.write("words", &"an earlier run\n".repeat(300)[..4096]);
     let program = "[program:a]\ncommand = cat {dir}/words\nstartsecs = 0\nautorestart = no\n";
     let d = Daemon::start_in(home, &format!("{program}stdout_logfile = {{dir}}/small/log\n"));
     d.wait_state("a", "EXITED");

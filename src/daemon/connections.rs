@@ -293,10 +293,10 @@ impl Daemon {
         self.requeue(key);
     }
 
-    /// The same for a reply that is a frame already.
+    /// The same for a reply that is a frame already; what the kernel takes at once is not copied.
     pub(super) fn send_frame(&mut self, key: Key, frame: &[u8]) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
-        peer.conn.answer(|out| out.extend_from_slice(frame));
+        peer.conn.answer_at_once(frame, self.now);
         self.requeue(key);
     }
 

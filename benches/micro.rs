@@ -81,7 +81,14 @@ fn frames(count: usize) -> Vec<u8> {
 }
 
 fn running(name: &str) -> ProcessRow<'_> {
-        ProcessRow { name: name.into(), state: "RUNNING", pid: Some(123_456), uptime: Some(86_400), healthy: None, detail: None }
+    ProcessRow {
+        name: name.into(),
+        state: "RUNNING",
+        pid: Some(123_456),
+        uptime: Some(86_400),
+        healthy: None,
+        detail: None,
+    }
 }
 
 /// Instances that die one after the other and are started again.

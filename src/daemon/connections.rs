@@ -119,6 +119,13 @@ impl Connections {
         true
     }
 
+    /// Watches the socket's place no longer; at the end, where only SIGUSR1 asks for it again.
+    pub(super) fn let_go_of_place(&self) {
+        if let Some(place) = &self.place {
+            place.let_go();
+        }
+    }
+
     /// Whether the socket is gone from where clients look for it.
     pub(super) fn place_lost(&mut self) -> bool {
         if !std::mem::take(&mut self.place_lost) {

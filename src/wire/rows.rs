@@ -138,7 +138,12 @@ mod tests {
             None,
             Some(RowDetail::default()),
             Some(RowDetail { leaving: Some(true), ..RowDetail::default() }),
-            Some(RowDetail { reason: Some("exit \"1\"".to_owned()), attempts: Some(0), health, ..RowDetail::default() }),
+            Some(RowDetail {
+                reason: Some("exit \"1\"".to_owned()),
+                attempts: Some(0),
+                health,
+                ..RowDetail::default()
+            }),
         ];
         let (longest, longer) = ("x".repeat(SHORT), "x".repeat(SHORT + 1));
         let names = ["web", "web:00", "é{}", "\"", "a\\b", "\n", "\u{1}", "\u{7f}", "", &longest, &longer];

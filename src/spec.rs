@@ -313,11 +313,21 @@ pub struct Problem {
 impl Problem {
     /// `FILE:LINE: [SECTION] option: message`, leaving out what is not known.
     pub fn render(&self, file: &str) -> String {
+        self.render_as("", file)
+    }
+
+    /// The same, marked as something that is odd but not wrong: `FILE:LINE: warning: [SECTION] option: message`.
+    pub fn render_as_warning(&self, file: &str) -> String {
+        self.render_as(" warning:", file)
+    }
+
+    fn render_as(&self, mark: &str, file: &str) -> String {
         let mut text = file.to_owned();
         if self.line > 0 {
             text.push_str(&format!(":{}", self.line));
         }
         text.push(':');
+        text.push_str(mark);
         if !self.section.is_empty() {
             text.push_str(&format!(" [{}]", self.section));
         }

@@ -168,12 +168,27 @@ impl<'p> Running<'p> {
             }
             _ => self.signal(Signal::SIGTERM),
         }
+        if self.kind == Kind::Circus {
+            self.insist();
+        }
         self.process.wait().expect("it is our own");
         self.has_ended = true;
         while self.pids.iter().any(|pid| self.is_ours(*pid)) && begin.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_micros(500));
         }
         ms(begin)
+    }
+
+    /// Circus forgets a SIGTERM that comes while it looks after its children, and then never ends.
+    fn insist(&mut self) {
+        let mut asked = Instant::now();
+        while self.process.try_wait().expect("it is our own").is_none() {
+            if asked.elapsed() > Duration::from_secs(1) {
+                self.signal(Signal::SIGTERM);
+                asked = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -281,6 +296,10 @@ fn prepare(kind: Kind, count: usize, logs: Logs, programs: &Programs, folder: &P
                 .env("PATH", format!("{0}/usr/bin:{0}/usr/sbin:{path}", debian.display()))
                 .env("LD_LIBRARY_PATH", debian.join("usr/lib/x86_64-linux-gnu"));
             if kind == Kind::S6 {
+                let bin = at("services/.bin");
+                std::fs::create_dir(&bin).expect("there is room for a folder");
+                std::os::unix::fs::symlink(debian.join("usr/bin/s6-supervise"), bin.join("s6-supervise"))
+                    .expect("there is room for a link");
                 command.args(["-c", "9000", "-t", "0"]);
             }
             command.arg(at("services"));

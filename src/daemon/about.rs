@@ -113,7 +113,7 @@ impl Daemon {
         self.closing = true;
         let timeout = self.settings.spec().shutdown_timeout;
         self.order(asker, Order::Shutdown, Command::Shutdown { timeout });
-        for ticket in std::mem::take(&mut self.reloads) {
+        for (ticket, _) in std::mem::take(&mut self.reloads) {
             self.give_up(ticket, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
     }

@@ -80,13 +80,16 @@ pub(super) fn log_warnings(config: &Config, path: &Path) {
 fn check(options: &Options) -> i32 {
     let path = &options.configuration;
     let draft = vet::check(path);
-    for problems in [&draft.problems, &draft.config.warnings].into_iter().filter(|problems| !problems.is_empty()) {
-        complain(&vet::render(problems, path));
+    let told = vet::render(&draft, path);
+    if !told.is_empty() {
+        complain(&told);
     }
-    match draft.problems.len() {
-        0 => say(&format!("{}: {} instances, no errors\n", path.display(), draft.config.instances.len())),
-        _ => USAGE,
+    if !draft.problems.is_empty() {
+        return USAGE;
     }
+    let count = draft.config.instances.len();
+    let noun = if count == 1 { "instance" } else { "instances" };
+    say(&format!("{}: {count} {noun}, no errors\n", path.display()))
 }
 
 /// `init`: a configuration to begin with, where nothing is yet.
@@ -119,7 +122,7 @@ fn run(options: &Options) -> i32 {
     limits::set_umask(0o077);
     let config = match vet::load(&options.configuration) {
         Ok(config) => config,
-        Err(problems) => return refuse(&vet::render(&problems, &options.configuration), USAGE),
+        Err(draft) => return refuse(&vet::render(&draft, &options.configuration), USAGE),
     };
     // While the low numbers are still free. A few programs never make so long a table that its copies are felt.
     if config.instances.len() >= MANY_INSTANCES
@@ -314,11 +317,15 @@ impl Daemon {
     }
 }
 
-/// Prints what was asked for; a reader that is gone does not matter.
+/// Prints what was asked for; a reader that is gone does not matter, but one that could not be served does.
 fn say(text: &str) -> i32 {
     use std::io::Write;
-    let _ = io::stdout().write_all(text.as_bytes());
-    DONE
+    let mut out = io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => DONE,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
+        Err(error) => refuse(&format!("supervice: writing to stdout failed: {error}"), FAILED),
+    }
 }
 
 fn refuse(text: &str, code: i32) -> i32 {

@@ -99,6 +99,10 @@ pub struct Children {
     by_run: HashMap<RunId, Key>,
     by_pid: HashMap<Pid, Key>,
     lingering: BTreeSet<Key>,
+    /// SIGKILL could not be sent to them; some may be gone by now.
+    unkilled: BTreeSet<Key>,
+    /// Their verdict could not be read, or not all of it.
+    unheard: BTreeSet<Key>,
     unproven: usize,
     changed: bool,
 }
@@ -139,6 +143,7 @@ impl Children {
     pub fn take_verdict(&mut self, key: Key) -> Option<Verdict> {
         let verdict = self.table.get_mut(key)?.verdict.take();
         self.unproven -= usize::from(verdict.is_some());
+        self.unheard.remove(&key);
         verdict
     }
 
@@ -163,6 +168,35 @@ impl Children {
     /// Whether any group outlives its leader.
     pub fn any_lingering(&self) -> bool {
         !self.lingering.is_empty()
+    }
+
+    /// Notes that SIGKILL could not be sent to a child; whether it is the first one.
+    pub fn note_unkilled(&mut self, key: Key) -> bool {
+        let first = self.unkilled.is_empty();
+        self.unkilled.insert(key);
+        first
+    }
+
+    /// Those that SIGKILL could not be sent to since the last call; some may be gone by now.
+    pub fn take_unkilled(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.unkilled)
+    }
+
+    /// Notes that a child's verdict was not to be had; whether it is the first one.
+    pub fn note_unheard(&mut self, key: Key) -> bool {
+        let first = self.unheard.is_empty();
+        self.unheard.insert(key);
+        first
+    }
+
+    /// Whether anybody's verdict is to be asked for again.
+    pub fn any_unheard(&self) -> bool {
+        !self.unheard.is_empty()
+    }
+
+    /// Those whose verdict was not to be had since the last call, unless they have told it by now.
+    pub fn take_unheard(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.unheard)
     }
 
     /// Lets go of a child; its descriptors close.

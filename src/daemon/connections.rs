@@ -313,13 +313,42 @@ impl Daemon {
         }
     }
 
-    /// Whether the client on this connection may do what takes this role. To a stranger there is one answer.
-    pub(super) fn is_let(&mut self, key: Key, needed: Role) -> bool {
-        let Some(peer) = self.connections.table.get_mut(key) else { return false };
-        if peer.guest.role.is_none() {
-            peer.conn.close_after_send();
+    /// Whether the client on this connection may do what takes this role.
+    pub(super) fn is_let(&self, key: Key, needed: Role) -> bool {
+        self.connections.table.get(key).is_some_and(|peer| peer.guest.may(needed))
+    }
+
+    /// Asks again who everybody is, by a new list. Who follows or waits and may no longer ask is told so; others hear it when
+    /// they ask. An order that was given stays one, and is answered.
+    pub(super) fn judge_anew(&mut self, doorkeeper: Doorkeeper) {
+        self.connections.doorkeeper = doorkeeper;
+        let keys: Vec<Key> = self.connections.table.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let Connections { doorkeeper, table, .. } = &mut self.connections;
+            let Some(peer) = table.get_mut(key) else { continue };
+            let role = doorkeeper.role_of(peer.conn.stream_mut());
+            if role == peer.guest.role {
+                continue;
+            }
+            peer.guest.role = role;
+            let waits = peer.conn.ticket.is_some_and(|ticket| self.waits.holds(ticket));
+            if role.is_none() && (peer.follows() || waits) {
+                self.turn_away(key);
+            }
         }
-        peer.guest.may(needed)
+    }
+
+    /// To a stranger there is one answer.
+    pub(super) fn turn_away(&mut self, key: Key) {
+        let Some(peer) = self.connections.table.get_mut(key) else { return };
+        peer.conn.close_after_send();
+        let ticket = peer.conn.ticket;
+        self.stop_following(key);
+        let reply = Reply::error(ErrorCode::Denied, "Only root, the daemon's own user and socket_users may ask", None);
+        self.answer_conn(key, &reply, None);
+        if let Some(ticket) = ticket {
+            self.desert(ticket);
+        }
     }
 
     /// Bytes that clients have still to take.
@@ -409,7 +438,13 @@ impl Daemon {
         self.reactor.deregister(peer.conn.stream_mut());
         // Fails when the peer is gone already, which is what is wanted.
         let _ = peer.conn.stream_mut().shutdown(Shutdown::Both);
-        let Some(ticket) = peer.conn.ticket else { return };
+        if let Some(ticket) = peer.conn.ticket {
+            self.desert(ticket);
+        }
+    }
+
+    /// Nobody waits for the answer to this order any more.
+    fn desert(&mut self, ticket: Ticket) {
         self.waits.forget(ticket);
         if self.orders.desert(ticket) {
             self.feed(Input::Withdrawn { ticket });

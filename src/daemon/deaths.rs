@@ -20,6 +20,8 @@ const LINGER_FIRST: Duration = Duration::from_millis(50);
 const LINGER_MAX: Duration = Duration::from_millis(800);
 /// How long after SIGKILL /proc is asked whether only zombies are left, and how often.
 const ZOMBIES_AFTER: Duration = Duration::from_secs(1);
+/// When a verdict that could not be read, or not all of it, is looked at again.
+const VERDICT_AGAIN: Duration = Duration::from_secs(1);
 /// At most so often all children are asked for unknown ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -156,22 +158,41 @@ impl Daemon {
     /// The verdict pipe spoke while the child lives, or says it is about to die.
     pub(super) fn hear_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
-        match told(verdict.read()) {
-            VerdictRead::Pending => {}
-            VerdictRead::ExecOk => {
+        let heard = verdict.read();
+        if let Err(error) = &heard {
+            log::error!("reading an exec verdict failed, tried again in a second: {error}");
+        }
+        match heard {
+            // What is there already is not announced twice.
+            Err(_) | Ok(VerdictRead::Pending) => self.ask_verdict_again(key),
+            Ok(VerdictRead::ExecOk) => {
                 self.drop_verdict(key);
                 self.confirm(key);
             }
-            VerdictRead::Failed(error) => {
+            Ok(VerdictRead::Failed(error)) => {
                 // Its death follows at once and is what the engine waits for.
                 self.note_failure(key, error);
             }
         }
     }
 
+    fn ask_verdict_again(&mut self, key: Key) {
+        if self.children.note_unheard(key) {
+            self.arm(VERDICT_AGAIN, Alarm::Verdict);
+        }
+    }
+
+    /// Time to look again at the verdicts that were not to be had.
+    pub(super) fn hear_verdicts_again(&mut self) {
+        for key in self.children.take_unheard() {
+            self.hear_verdict(key);
+        }
+    }
+
     fn settle_verdict(&mut self, key: Key) {
         let Some(verdict) = self.children.get_mut(key).and_then(|child| child.verdict.as_mut()) else { return };
-        match told(verdict.read_of_the_dead()) {
+        let heard = verdict.read_of_the_dead().or_else(|_| verdict.read_of_the_dead());
+        match told(heard) {
             VerdictRead::Failed(error) => self.note_failure(key, error),
             VerdictRead::ExecOk | VerdictRead::Pending => {
                 self.drop_verdict(key);

@@ -81,12 +81,21 @@ impl Doorkeeper {
                 return Guest { uid: None, pid: None, role: None };
             }
         };
-        let role = self.role(&peer, || socket::peer_groups(connection).unwrap_or_else(|_| vec![peer.gid]));
+        let role = self.role_with_groups(connection, &peer);
         if role.is_none() {
             let pid = peer.pid.unwrap_or(0);
             self.tell(now, &format!("denied a control connection of uid {} (pid {pid})", peer.uid));
         }
         Guest { uid: Some(peer.uid), pid: peer.pid, role }
+    }
+
+    /// What one who came in earlier may do now.
+    pub(super) fn role_of(&self, connection: &impl AsFd) -> Option<Role> {
+        self.role_with_groups(connection, &socket::peer_credentials(connection).ok()?)
+    }
+
+    fn role_with_groups(&self, connection: &impl AsFd, peer: &Peer) -> Option<Role> {
+        self.role(peer, || socket::peer_groups(connection).unwrap_or_else(|_| vec![peer.gid]))
     }
 
     fn role(&self, peer: &Peer, groups: impl FnOnce() -> Vec<u32>) -> Option<Role> {

@@ -5,7 +5,7 @@ use super::recorder::{Recording, RecordingId};
 use super::report;
 use super::streams::Turn;
 use crate::engine::Instance;
-use crate::engine::id::{InstanceId, Key};
+use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
@@ -92,7 +92,7 @@ impl Daemon {
             }
             Event::Exited { run, status, lived, asked, .. } => {
                 let text = format!("{} after {}", report::exit_text(status), seconds(lived));
-                self.note_exit(run.instance, &text, asked);
+                self.note_exit(run, &text, asked);
             }
             Event::SpawnFailed { run, error } => {
                 let text = report::cause_text(Cause::Spawn(error), run.instance, &self.roster);
@@ -103,6 +103,13 @@ impl Daemon {
             }
             Event::StateChanged { instance, to, delay, attempts, .. } => {
                 self.note_state(instance, to, delay, attempts);
+            }
+            // The log counts on beyond the limit as it ever did; here it would read as a fraction.
+            Event::ProbeFailed { probe, failures, retries, .. } if failures > retries => {
+                let id = probe.run.instance;
+                let message = self.probes.record(id).map_or("", |record| &record.message);
+                let text = format!("health check failed {failures} times in a row, limit {retries}: {message}");
+                self.chronicle(id, "health", &text);
             }
             _ => {
                 let Some((id, kind)) = told_as_logged(event) else { return };
@@ -138,10 +145,11 @@ impl Daemon {
     }
 
     /// A death that nobody wanted comes with what was written last; that one was hanging makes it no less unwanted.
-    fn note_exit(&mut self, id: InstanceId, text: &str, asked: bool) {
+    fn note_exit(&mut self, run: RunId, text: &str, asked: bool) {
+        let id = run.instance;
         let state = self.engine.instance(id).map(Instance::state);
         let is_wanted = asked && !matches!(state, Some(State::Backoff | State::Fatal));
-        let recording = if is_wanted { None } else { self.record_flight(id) };
+        let recording = if is_wanted { None } else { self.record_flight(run) };
         let last_line = recording.as_ref().and_then(Recording::last_line);
         let recording = recording.map(|recording| self.recorder.keep(recording));
         let text = format!("{text}{}", if asked { "" } else { ", unasked" });
@@ -237,11 +245,11 @@ impl Daemon {
         }
     }
 
-    /// Keeps whom a reload changed.
-    pub(super) fn note_changes(&mut self, changes: &Changes) {
+    /// Keeps whom a reload changed, and who asked for it.
+    pub(super) fn note_changes(&mut self, changes: &Changes, who: &str) {
         for effect in &changes.effects {
             let Some(id) = self.roster.by_name(&effect.name) else { continue };
-            let text = format!("its configuration changed: {}", super::changes::in_words(effect));
+            let text = format!("its configuration changed, asked by {who}: {}", super::changes::in_words(effect));
             self.chronicle(id, "reload", &text);
         }
     }

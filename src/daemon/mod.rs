@@ -15,6 +15,7 @@ mod doorkeeper;
 mod duty;
 mod events;
 mod history;
+mod kills;
 mod many;
 mod marker;
 mod memory;
@@ -130,6 +131,10 @@ pub(crate) enum Alarm {
     Progress,
     /// Children that could not be watched.
     Watch,
+    /// Children that SIGKILL could not be sent to.
+    Kill,
+    /// Children whose exec verdict was not to be had.
+    Verdict,
     /// Signals that could not be read.
     Signals,
 }
@@ -166,8 +171,8 @@ pub struct Daemon {
     duty: Duty,
     pidfile_place: Option<PathWatch>,
     config_path: PathBuf,
-    /// Reloads that wait for the one under way.
-    reloads: VecDeque<Ticket>,
+    /// Reloads that wait for the one under way, and who asked for each.
+    reloads: VecDeque<(Ticket, String)>,
     reload_under_way: bool,
     /// Updates whose reload is done, and who is to be restarted.
     renewals: VecDeque<Renewal>,
@@ -333,6 +338,8 @@ impl Daemon {
                 Alarm::Waits => self.waits_due(),
                 Alarm::Progress => self.progress_due(),
                 Alarm::Watch => self.watch_again(),
+                Alarm::Kill => self.kill_again(),
+                Alarm::Verdict => self.hear_verdicts_again(),
                 Alarm::Signals => _ = self.take_signals(),
             }
         }
@@ -344,11 +351,12 @@ impl Daemon {
 
     /// What connections and checks waited for and had is no reason to wake up, nor to be kept for long.
     fn forget_alarms(&mut self) {
-        let (connections, probes, linger) = (&self.connections, &self.probes, self.linger);
+        let (connections, probes, linger, children) = (&self.connections, &self.probes, self.linger, &self.children);
         let holds = |alarm: &Alarm, stamp: Stamp| match *alarm {
             Alarm::Conn(key) => connections.waits_for(key, stamp),
             Alarm::ProbeShare(key) => probes.waits_for(key, stamp),
             Alarm::Linger => linger.is_some(),
+            Alarm::Verdict => children.any_unheard(),
             Alarm::Accept
             | Alarm::Sweep
             | Alarm::Logs
@@ -362,6 +370,7 @@ impl Daemon {
             | Alarm::Waits
             | Alarm::Progress
             | Alarm::Watch
+            | Alarm::Kill
             | Alarm::Signals => true,
         };
         if self.alarms.len() > self.alarms_kept {

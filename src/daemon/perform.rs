@@ -4,11 +4,9 @@ use super::Daemon;
 use super::orders::{self, Order, Pending};
 use super::report;
 use super::shutdown::LastWord;
-use crate::engine::id::{RunId, Ticket};
-use crate::engine::message::{Cause, Effect, Event, FailureClass, Input, Outcome, Signal, State};
+use crate::engine::id::Ticket;
+use crate::engine::message::{Cause, Effect, Event, FailureClass, Input, Outcome, State};
 use crate::engine::time::Duration;
-use crate::sys::kill::{self, KillError};
-use crate::sys::signals;
 
 /// At most one word about the same shortage in this time.
 const SHORTAGE_EVERY: Duration = Duration::from_secs(60);
@@ -69,38 +67,6 @@ impl Daemon {
             entry.shortage_told = Some(self.now);
         }
         told.is_some()
-    }
-
-    /// Signals the group of a run; before its exec is confirmed the group may not exist, and the leader is signalled.
-    fn signal(&mut self, run: RunId, signal: Signal) {
-        let now = self.now;
-        let Some(child) = self.children.of_run(run).and_then(|key| self.children.get_mut(key)) else { return };
-        let (pid, pidfd) = (child.pid, child.pidfd.as_ref());
-        let sent = if child.confirmed {
-            kill::signal_group(pid, pidfd, signal)
-        } else {
-            kill::signal_process(pid, pidfd, signal)
-        };
-        let lingers = child.reaped.is_some();
-        if signal == Signal::KILL {
-            child.killed_at = Some(now);
-        } else if child.confirmed {
-            // A stopped process hears nothing but SIGKILL and this.
-            if let Err(error) = kill::signal_group(pid, pidfd, signals::CONTINUE) {
-                log::debug!("SIGCONT to process group {pid} failed: {error}");
-            }
-        }
-        match sent {
-            Ok(()) => {}
-            // It died a moment ago; its death is on the way.
-            Err(KillError::Gone) => {}
-            Err(error) => {
-                log::error!("{}: signal {} to {pid} failed: {error}", self.roster.name(run.instance), signal.0)
-            }
-        }
-        if lingers {
-            self.ask_lingering_soon();
-        }
     }
 
     fn reply(&mut self, ticket: Ticket, outcome: &Outcome) {

@@ -5,7 +5,7 @@
 use super::Daemon;
 use super::readers::{NoLog, tail_of};
 use super::streams::log_of;
-use crate::engine::id::InstanceId;
+use crate::engine::id::{InstanceId, RunId};
 use crate::spec::{InstanceSpec, LogTarget};
 use crate::wire::history::LastWords;
 use crate::wire::text;
@@ -134,8 +134,12 @@ impl Strip {
 
 impl Daemon {
     /// Reads back what the run that just ended wrote last. What still lies in its pipes goes into the logs first.
-    pub(super) fn record_flight(&mut self, id: InstanceId) -> Option<Recording> {
-        let spec = std::rc::Rc::clone(&self.roster.entry(id)?.spec);
+    pub(super) fn record_flight(&mut self, run: RunId) -> Option<Recording> {
+        let id = run.instance;
+        // A reload may have given the next run other logs: this one's are those that it was started with.
+        let child = self.children.of_run(run).and_then(|key| self.children.get(key));
+        let begun_with = child.and_then(|child| child.trace.as_ref()).map(|trace| &trace.spec);
+        let spec = std::rc::Rc::clone(begun_with.or(self.roster.entry(id).map(|entry| &entry.spec))?);
         self.empty_pipes(id);
         Some(Recording {
             stdout: self.last_of(id, &spec, Stream::Stdout),

@@ -29,6 +29,8 @@ impl Daemon {
             return self.refuse(asker, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
         let conn = asker.as_ref().map(|asker| asker.conn);
+        // By the time it begins he may have left.
+        let who = conn.map_or_else(|| "SIGHUP".to_owned(), |conn| self.connections.asker(conn));
         let ticket = self.orders.open(Order::Reload(wish, Changes::default()), asker);
         if let Some(conn) = conn {
             self.note_ticket(conn, ticket);
@@ -36,8 +38,8 @@ impl Daemon {
         // The later one reads the file later, so it does for all before it that nobody waits for: the queue is never
         // longer than the connections are many.
         let orders = &mut self.orders;
-        self.reloads.retain(|&earlier| orders.is_awaited(earlier) || orders.close(earlier).is_none());
-        self.reloads.push_back(ticket);
+        self.reloads.retain(|(earlier, _)| orders.is_awaited(*earlier) || orders.close(*earlier).is_none());
+        self.reloads.push_back((ticket, who));
     }
 
     /// Whether a reload could begin now, or the second half of an update.
@@ -50,11 +52,11 @@ impl Daemon {
         if self.reload_under_way {
             return;
         }
-        let Some(ticket) = self.reloads.pop_front() else { return };
+        let Some((ticket, who)) = self.reloads.pop_front() else { return };
         let Some(wish) = self.orders.wish(ticket).cloned() else { return };
         let is_meant = wish != Wish::Foresee;
         if is_meant {
-            log::info!("Reloading {}", self.config_path.display());
+            log::info!("Reloading {}, asked by {who}", self.config_path.display());
             self.report_reloading();
         }
         let loaded = vet::load(&self.config_path);
@@ -63,9 +65,9 @@ impl Daemon {
         let refused = |text| format!("Reload failed:\n{text}");
         match loaded {
             Ok(config) if wish == Wish::Foresee => self.foretell(ticket, &config),
-            Ok(config) => self.take_on(ticket, wish, &config),
-            Err(problems) => {
-                let text = vet::render(&problems, &self.config_path);
+            Ok(config) => self.take_on(ticket, wish, &who, &config),
+            Err(draft) => {
+                let text = vet::render(&draft, &self.config_path);
                 if is_meant {
                     log::error!("Reload refused, nothing changes:");
                     text.lines().for_each(|line| log::error!("{line}"));
@@ -128,9 +130,13 @@ impl Daemon {
         }
     }
 
-    fn take_on(&mut self, ticket: Ticket, wish: Wish, config: &Config) {
+    fn take_on(&mut self, ticket: Ticket, wish: Wish, who: &str, config: &Config) {
         if let Some(text) = self.still_leaving(config) {
             return self.give_up(ticket, ErrorCode::Failed, &text);
+        }
+        if let Err(text) = self.set_doors(&config.daemon) {
+            log::error!("Reload refused, nothing changes: {text}");
+            return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
         }
         boot::log_warnings(config, &self.config_path);
         let changes = self.changes_by(config);
@@ -138,7 +144,7 @@ impl Daemon {
         self.reload_under_way = true;
         let plan = self.roster.adopt(config, &mut self.engine);
         self.streams.set_limits(&self.roster);
-        self.note_changes(&changes);
+        self.note_changes(&changes, who);
         self.orders.reword(ticket, Order::Reload(wish, changes));
         self.feed(Input::Command { ticket, command: Command::Reload(plan) });
     }
@@ -153,7 +159,7 @@ impl Daemon {
 
     fn take_on_settings(&mut self, new: &DaemonSpec, changes: &Changes) {
         self.settings.take_on(new);
-        self.connections.doorkeeper = Doorkeeper::new(self.settings.spec());
+        self.judge_anew(Doorkeeper::new(self.settings.spec()));
         for option in &changes.daemon.next_start {
             log::warn!("[supervice] {option} changed: takes effect when the daemon is started anew");
         }

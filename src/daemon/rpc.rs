@@ -19,9 +19,7 @@ impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
     pub(super) fn on_frame(&mut self, conn: Key, frame: &[u8]) {
         if !self.is_let(conn, Role::Read) {
-            let reply =
-                Reply::error(ErrorCode::Denied, "Only root, the daemon's own user and socket_users may ask", None);
-            return self.answer_conn(conn, &reply, None);
+            return self.turn_away(conn);
         }
         self.metrics.requests += 1;
         self.stop_following(conn);

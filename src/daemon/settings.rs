@@ -81,6 +81,8 @@ impl Settings {
             self.spec.loglevel = new.loglevel;
             log::set_max_level(filter(new.loglevel));
         }
+        self.spec.socket_mode = new.socket_mode;
+        self.spec.socket_group.clone_from(&new.socket_group);
         self.spec.socket_users.clone_from(&new.socket_users);
         self.spec.shutdown_timeout = new.shutdown_timeout;
         self.spec.log_maxbytes = new.log_maxbytes;

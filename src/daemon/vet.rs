@@ -21,12 +21,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Reads a configuration file and vets it. On errors all of them come back.
-pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+/// Reads a configuration file and vets it. On errors all of them come back, with what is odd beside them.
+pub fn load(path: &Path) -> Result<Config, Box<Draft>> {
     let draft = check(path);
     match draft.problems.is_empty() {
         true => Ok(draft.config),
-        false => Err(draft.problems),
+        false => Err(Box::new(draft)),
     }
 }
 
@@ -49,10 +49,12 @@ pub fn read_config(path: &Path) -> Result<Vec<u8>, Problem> {
     text.map_err(|message| Problem { line: 0, section: String::new(), option: String::new(), message })
 }
 
-/// One line for each problem, `FILE:LINE: [SECTION] option: message`.
-pub fn render(problems: &[Problem], path: &Path) -> String {
+/// One line for each error, `FILE:LINE: [SECTION] option: message`, then one for each warning, marked as such.
+pub fn render(draft: &Draft, path: &Path) -> String {
     let file = path.to_string_lossy();
-    problems.iter().map(|problem| problem.render(&file)).collect::<Vec<_>>().join("\n")
+    let errors = draft.problems.iter().map(|problem| problem.render(&file));
+    let warnings = draft.config.warnings.iter().map(|problem| problem.render_as_warning(&file));
+    errors.chain(warnings).collect::<Vec<_>>().join("\n")
 }
 
 fn vet(draft: Draft) -> Draft {

@@ -64,6 +64,11 @@ impl Waits {
         self.take(ticket);
     }
 
+    /// Whether this is a wait, and not answered yet.
+    pub(super) fn holds(&self, ticket: Ticket) -> bool {
+        self.open.contains_key(&ticket)
+    }
+
     fn of(&self, id: InstanceId) -> Vec<Ticket> {
         let range = (id, Ticket(0))..=(id, Ticket(u64::MAX));
         self.by_instance.range(range).map(|&(_, ticket)| ticket).collect()

@@ -101,6 +101,14 @@ impl Sink {
         }
     }
 
+    /// Whether its name leads to something else by now, or to nothing.
+    pub fn is_astray(&mut self) -> bool {
+        match self {
+            Sink::File(file) => file.is_astray(),
+            Sink::Standard(_) => false,
+        }
+    }
+
     /// Lets up to `most` bytes pass from a pipe, if this is a file that takes them so.
     pub fn pass(&mut self, pipe: &mut Pipe<'_>, most: usize, now: Instant) -> Passed {
         match self {

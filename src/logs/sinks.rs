@@ -263,10 +263,11 @@ impl Sinks {
         self.retain(id).then_some(id)
     }
 
-    /// A place that fails at the moment must prove itself to a new user, as a place of its own would have to.
+    /// A place that fails at the moment, or whose file was taken away, must prove itself to a new user, as a place of its
+    /// own would have to.
     fn check(&mut self, id: SinkId) -> Result<SinkId, OpenError> {
         let Some(entry) = self.entries.get_mut(&id) else { return Ok(id) };
-        if entry.sink.failing().is_none() {
+        if entry.sink.failing().is_none() && !entry.sink.is_astray() {
             return Ok(id);
         }
         let reopened = entry.sink.reopen();

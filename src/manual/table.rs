@@ -143,7 +143,8 @@ fn parts(usage: &str, name: &str) -> (Vec<Flag>, Vec<Operand>) {
     for part in groups(&rest) {
         let inside = part.trim_matches(['[', ']']);
         if inside.starts_with('-') {
-            flags.push(flag(&inside.replace('|', " "), String::new()));
+            // `-f|--follow` are two names of one, `--more | --less` are two.
+            flags.extend(inside.split(" | ").map(|one| flag(&one.replace('|', " "), String::new())));
         } else {
             let bare = inside.trim_end_matches("...").trim_end_matches(']');
             let repeats = part.contains("...");
@@ -235,5 +236,12 @@ exit status: 0 done,
         };
         assert_eq!(names("tail"), ["-s", "--socket", "--json", "-n", "--lines", "-f"]);
         assert_eq!(names("restart"), ["-s", "--socket", "--json", "--force"]);
+    }
+
+    #[test]
+    fn options_that_shut_each_other_out_are_two() {
+        let (flags, _) = parts("usage: x again [-q|--quiet] [--dry | --wet] NAME", "again");
+        let names: Vec<_> = flags.iter().map(|flag| flag.names.join(" ")).collect();
+        assert_eq!(names, ["-q --quiet", "--dry", "--wet"]);
     }
 }

@@ -53,7 +53,7 @@ pub fn parse_stat(text: &[u8]) -> Option<ProcStat> {
 
 /// What /proc says of a process. `None`: there is no such process.
 pub fn stat(pid: Pid) -> io::Result<Option<ProcStat>> {
-    let Some(text) = present(std::fs::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    let Some(text) = present(contents(&format!("/proc/{pid}/stat"), STAT_USUAL))? else { return Ok(None) };
     match parse_stat(&text) {
         Some(stat) if stat.pid == pid => Ok(Some(stat)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat makes no sense"))),
@@ -84,12 +84,25 @@ pub fn is_want(error: &io::Error) -> bool {
 }
 
 /// Longer than any environment the kernel lets through.
-const ENVIRONMENT_MAX: u64 = 8 << 20;
+const CONTENTS_MAX: u64 = 8 << 20;
+
+/// Room for the line of nearly every process.
+const STAT_USUAL: usize = 1 << 10;
+
+/// Room for nearly every environment.
+const ENVIRONMENT_USUAL: usize = 16 << 10;
+
+/// A file of /proc. All of /proc is read at each start, and std would ask each file for its size, which none there
+/// knows, and then feel its way in small reads.
+fn contents(path: &str, usual: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usual);
+    std::fs::File::open(path)?.take(CONTENTS_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// The values that a process was given for a variable, each time it was given.
 pub fn variable(pid: Pid, key: &str) -> io::Result<Vec<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(format!("/proc/{pid}/environ"))?.take(ENVIRONMENT_MAX).read_to_end(&mut bytes)?;
+    let bytes = contents(&format!("/proc/{pid}/environ"), ENVIRONMENT_USUAL)?;
     let entries = bytes.split(|byte| *byte == 0);
     let values = entries.filter_map(|entry| entry.strip_prefix(key.as_bytes())?.strip_prefix(b"="));
     Ok(values.map(<[u8]>::to_vec).collect())

@@ -2,9 +2,11 @@
 //! the other end of a connection.
 
 mod occupant;
+mod openness;
 mod peer;
 mod unplaced;
 
+pub use openness::Openness;
 pub use peer::{Peer, peer_credentials, peer_groups};
 
 use super::trusted_folder::{FileId, FolderError, vet_folder};
@@ -50,20 +52,6 @@ impl std::error::Error for BindError {}
 /// The longest path that fits into a socket address with its NUL.
 pub const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// Who can connect to a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Openness {
-    /// Its mode.
-    pub mode: u32,
-    /// Its group, if it is another one than ours.
-    pub group: Option<u32>,
-}
-
-impl Openness {
-    /// For ourselves and root.
-    pub const PRIVATE: Openness = Openness { mode: 0o600, group: None };
-}
-
 /// A listening socket at its path.
 #[derive(Debug)]
 pub struct BoundSocket {
@@ -71,6 +59,7 @@ pub struct BoundSocket {
     pub listener: UnixListener,
     path: PathBuf,
     id: FileId,
+    openness: Openness,
 }
 
 impl BoundSocket {
@@ -114,7 +103,7 @@ pub fn bind(path: &Path, has_lock: bool, openness: Openness) -> Result<BoundSock
             continue;
         }
         match unplaced.place(path, occupied) {
-            Ok(()) => return Ok(BoundSocket { listener, path: path.to_owned(), id: unplaced.id() }),
+            Ok(()) => return Ok(BoundSocket { listener, path: path.to_owned(), id: unplaced.id(), openness }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed("rename into place")(error)),
         }

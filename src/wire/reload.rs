@@ -47,10 +47,10 @@ impl Changes {
         lists.into_iter().all(Vec::is_empty) && self.daemon.is_empty()
     }
 
-    /// What `reload` itself answers: the lists, and of the changed ones only those for which they do not say it all.
+    /// What `reload` itself answers: of the changed ones only those for which the list does not say it all.
     pub fn beyond_lists(&self) -> Changes {
         let effects = self.effects.iter().filter(|effect| !effect.now.is_empty()).cloned().collect();
-        Changes { effects, ..self.bare() }
+        Changes { effects, ..self.clone() }
     }
 
     /// Only what Python's clients read.
@@ -116,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_is_told_as_ever_unless_something_is_in_force_at_once() {
+    fn of_what_waits_for_the_next_start_a_reload_tells_in_its_list_alone() {
         let effect = |name: &str, now: &[&str]| {
             let now = now.iter().map(|option| (*option).to_owned()).collect();
             Effect { name: name.to_owned(), now, next_start: vec!["command".to_owned()] }
         };
-        let mut changes =
-            Changes { effects: vec![effect("a", &[])], regrouped: vec!["a".to_owned()], ..Changes::default() };
-        assert_eq!(changes.beyond_lists(), Changes::default());
+        let others = Changes { regrouped: vec!["a".to_owned()], daemon: effect("", &[]), ..Changes::default() };
+        let mut changes = Changes { effects: vec![effect("a", &[])], ..others.clone() };
+        assert_eq!(changes.beyond_lists(), others);
         changes.effects.push(effect("b", &["stopsignal"]));
         assert_eq!(changes.beyond_lists().effects, [effect("b", &["stopsignal"])]);
     }

@@ -82,7 +82,7 @@ fn what_is_not_there_is_told_at_once() {
         ]
     );
     let path = folder.write("other", "[supervice]\npidfile=/nowhere/p\nsocket=/nowhere/s\n");
-    let problems = vet::load(&path).unwrap_err();
+    let problems = vet::load(&path).unwrap_err().problems;
     assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [2, 3]);
 }
 

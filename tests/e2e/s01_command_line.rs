@@ -30,6 +30,63 @@ fn version_and_help() {
 }
 
 #[test]
+fn what_could_not_be_written_was_no_success() {
+    let home = Home::new();
+    home.configure(ONE);
+    let asked: [&[&str]; 6] = [
+        &["--help"],
+        &["--version"],
+        &["--help-config"],
+        &["-t", "-c", "c.conf"],
+        &["init", "-"],
+        &["init", "new.conf"],
+    ];
+    for arguments in asked {
+        let into = |path: &str| {
+            let out = fs::OpenOptions::new().write(true).open(path).unwrap();
+            home.command(supervice()).args(arguments).stdout(out).output().unwrap()
+        };
+        let full = into("/dev/full");
+        assert_eq!(full.status.code(), Some(1), "{arguments:?}: {full:?}");
+        assert!(String::from_utf8_lossy(&full.stderr).contains("writing to stdout failed: No space"), "{full:?}");
+        let _ = fs::remove_file(home.join("new.conf"));
+        assert_eq!(into("/dev/null").status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_left_early_is_no_failure() {
+    let home = Home::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = home.command(supervice()).arg("--help-config").stdout(writer).output().unwrap();
+    assert_eq!((ran.status.code(), ran.stderr.as_slice()), (Some(0), &b""[..]), "{ran:?}");
+}
+
+#[test]
+fn warnings_are_told_from_errors_and_stand_beside_them() {
+    let home = Home::new();
+    let odd = "[program:a]\ncommand = sleep 1\nstopsignl = INT\n";
+    let ran = home.test_config(odd);
+    assert!(ran.code == 0 && ran.stderr.starts_with("c.conf:6: warning: [program:a] stopsignl: "), "{ran:?}");
+    assert!(ran.stdout.ends_with(": 1 instance, no errors\n"), "{ran:?}");
+    // The one is why the other is missing.
+    home.configure(&odd.replace("command", "comand"));
+    for arguments in [&["-t", "-c", "c.conf"][..], &["-n", "-c", "c.conf"], &["-c", "c.conf"]] {
+        let ran = home.run_daemon(arguments);
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        assert_eq!((ran.code, lines.len()), (2, 3), "{ran:?}");
+        assert!(lines[0].starts_with("c.conf:4: [program:a] command: "), "{ran:?}");
+        assert!(lines[1].starts_with("c.conf:5: warning: [program:a] comand: "), "{ran:?}");
+        assert!(lines[2].starts_with("c.conf:6: warning: [program:a] stopsignl: "), "{ran:?}");
+    }
+    let d = Daemon::start(ONE);
+    d.home.configure(&odd.replace("command", "comand"));
+    let told = d.reload()["message"].as_str().unwrap().to_owned();
+    assert!(told.contains("c.conf:5: warning: [program:a] comand: "), "{told}");
+}
+
+#[test]
 fn bad_usage_is_exit_2() {
     let home = Home::new();
     home.configure(ONE);

@@ -88,13 +88,53 @@ fn a_reload_says_what_is_in_force_and_what_waits() {
     assert_eq!(reply["changed"], json!(["both", "down", "live", "next"]));
     assert_eq!(reply["effects"][0], json!({"name": "both", "now": ["stopwaitsecs"], "next_start": ["environment"]}));
     assert_eq!(reply["effects"].as_array().unwrap().len(), 2, "of the others the list says it all: {reply}");
-    assert!(["dry_run", "results", "regrouped"].iter().all(|key| reply.get(key).is_none()), "{reply}");
+    assert_eq!(reply["regrouped"], json!(["live", "same"]));
+    assert!(["dry_run", "results", "daemon"].iter().all(|key| reply.get(key).is_none()), "{reply}");
     assert_eq!(d.reload(), json!({"status": "ok", "added": [], "removed": [], "changed": []}));
     d.done("stop", "live");
     let reply = d.ask(json!({"command": "why", "name": "live"}));
     let records = reply["history"].to_string();
-    assert!(records.contains("its configuration changed: startretries, stopsignal at once"), "{records}");
+    assert!(records.contains("its configuration changed, asked by uid"), "{records}");
+    assert!(records.contains("): startretries, stopsignal at once"), "{records}");
     assert!(records.contains("killed by SIGINT"), "the new signal ended the old run: {records}");
+}
+
+#[test]
+fn the_history_says_who_asked_for_the_reload_also_when_he_left_or_is_a_signal() {
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    let changed = |seconds: u32| {
+        d.home.configure(&format!("[program:a]\ncommand = {{actor}}\nstartsecs = 0\nstopwaitsecs = {seconds}\n"));
+    };
+    let records = || d.ask(json!({"command": "why", "name": "a"}))["history"].to_string();
+    let (uid, pid) = (nix::unistd::geteuid(), std::process::id());
+    changed(5);
+    drop(d.begin(json!({"command": "reload"})));
+    let expected = format!("its configuration changed, asked by uid {uid} (pid {pid}): stopwaitsecs at once");
+    d.wait("the reload is told of", || records().contains(&expected).then_some(()));
+    changed(6);
+    d.signal(nix::sys::signal::Signal::SIGHUP);
+    let expected = "its configuration changed, asked by SIGHUP: stopwaitsecs at once";
+    d.wait("the reload is told of", || records().contains(expected).then_some(()));
+    assert_eq!((d.log_count(&format!("asked by uid {uid}")), d.log_count("asked by SIGHUP")), (1, 1), "{}", d.log());
+}
+
+#[test]
+fn a_reload_tells_of_the_daemon_and_of_groups_where_nothing_else_changed() {
+    let d = begun();
+    let none = json!([]);
+    let before = d.home.read("c.conf");
+    d.home.write("c.conf", before.replace("[supervice]\n", "[supervice]\nshutdown_timeout = 7\nstate_file = other\n"));
+    let expected = json!({"status": "ok", "added": none, "removed": none, "changed": none,
+        "daemon": {"now": ["shutdown_timeout"], "next_start": ["state_file"]}});
+    assert_eq!(d.reload(), expected);
+    d.home.write("c.conf", before.replace("[supervice]\n", "[supervice]\nshutdown_timeout = 8\n"));
+    let ran = d.ctl(&["reload"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "[supervice]: shutdown_timeout applied\n"), "{ran:?}");
+    d.home.write("c.conf", before.clone() + "[group:pair]\nprograms = live, same\n");
+    let ran = d.ctl(&["reload"]);
+    let expected = "Moved to another group: live, same\n[supervice]: shutdown_timeout applied\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, expected), "{ran:?}");
+    assert_eq!(d.ctl(&["reload"]).stdout, "No changes detected\n");
 }
 
 #[test]

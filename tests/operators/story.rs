@@ -218,6 +218,35 @@ fn a_history_that_cannot_be_kept_holds_nobody_up() {
 }
 
 #[test]
+fn the_last_words_are_read_where_they_were_written_whatever_a_reload_says_of_the_next_run() {
+    let text = "[program:b]\ncommand = sh -c 'echo his own; exec >&- 2>&-; echo > {dir}/ready; exec sleep 1000'\n\
+                startsecs = 0\nautorestart = no\nstdout_logfile = {dir}/old.log\n";
+    let d = Daemon::start(text);
+    d.wait_file("ready");
+    d.wait("it is written", || (d.home.read("old.log") == "his own\n").then_some(()));
+    d.home.write("new.log", "of another time\n");
+    d.home.configure(&text.replace("old.log", "new.log"));
+    assert_eq!(d.reload()["changed"], json!(["b"]));
+    process::kill(d.pid_of("b"));
+    d.wait_state("b", "EXITED");
+    assert_eq!(outputs(&d, "b")[0][0]["data"], "his own\n");
+}
+
+#[test]
+fn checks_that_fail_beyond_the_limit_are_counted_in_words() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor}\nstartsecs = 0\nhealthcheck_type = script\nhealthcheck_command = exit 1\n\
+         healthcheck_interval = 1\nhealthcheck_start_period = 0\nhealthcheck_retries = 1\nautorestart = no\n",
+    );
+    let told = "health check failed 2 times in a row, limit 1: ";
+    let is_told = || history(&d, "a").1.iter().any(|(_, text)| text.starts_with(told)).then_some(());
+    d.wait("the second failure is told", is_told);
+    let (_, records) = history(&d, "a");
+    assert!(records.iter().any(|(_, text)| text.starts_with("health check failed (1/1): ")), "{records:?}");
+    d.wait_log("a: health check failed (2/1): ");
+}
+
+#[test]
 fn lost_output_is_part_of_the_story() {
     if !std::path::Path::new("/dev/full").exists() {
         return skip("loss of output", "no /dev/full here");

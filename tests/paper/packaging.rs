@@ -93,6 +93,8 @@ fn places() -> BTreeSet<String> {
             places.insert(if whole.contains("/man/") { format!("{whole}.gz") } else { whole });
         }
     }
+    // cargo-deb puts this one there by itself, from its own option.
+    places.insert("usr/share/doc/supervice/changelog.Debian.gz".to_owned());
     places
 }
 
@@ -127,6 +129,22 @@ fn both_ways_make_the_same_package() {
     }
 }
 
+/// What Debian's tools read of the changelog: its newest entry is this version, by who stands in the package.
+#[test]
+fn the_changelog_is_about_this_version() {
+    let manifest = text("Cargo.toml");
+    assert!(manifest.contains("\nchangelog = \"docs/packaging/debian/changelog\"\n"));
+    let (_, maintainer) = manifest.split_once("\nmaintainer = \"").unwrap();
+    let (maintainer, _) = maintainer.split_once("\"\n").unwrap();
+    let changelog = text("docs/packaging/debian/changelog");
+    let head = format!("supervice ({}-1) unstable; urgency=", env!("CARGO_PKG_VERSION"));
+    assert!(changelog.starts_with(&head), "{changelog}");
+    let signed = changelog.lines().find_map(|line| line.strip_prefix(" -- ")).unwrap();
+    let (who, when) = signed.split_once("  ").unwrap();
+    assert_eq!(who, maintainer);
+    assert!(when.ends_with(" +0000") && when.contains(", "), "{when}");
+}
+
 #[test]
 fn the_scripts_are_scripts() {
     for name in ["build-deb", "papers", "debian/postinst", "debian/prerm", "debian/postrm"] {
@@ -134,6 +152,39 @@ fn the_scripts_are_scripts() {
         let ran = run(Command::new("sh").arg("-n").arg(&path), DEADLINE);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{name}");
     }
+}
+
+/// What stands in the package, with folders of ours in place of the machine's, and no service manager to talk to.
+fn moved(home: &Home, path: &str) -> String {
+    let places = [("/run/supervice", "run"), ("/var/log/supervice", "log"), ("/etc/supervice", "etc")];
+    let own = text(path).replace("deb-systemd-helper", "no-such-helper").replace("/run/systemd/system", "/nowhere");
+    places.iter().fold(own, |text, (theirs, ours)| text.replace(theirs, &home.fill(&format!("{{dir}}/{ours}"))))
+}
+
+/// The package's own script, after a daemon on the package's own configuration.
+#[test]
+fn what_removes_the_package_leaves_no_trace_of_a_daemon() {
+    let home = Home::new();
+    for folder in ["run", "log", "etc"] {
+        std::fs::create_dir(home.join(folder)).unwrap();
+    }
+    let program = "[program:a]\ncommand = sleep 1000\n";
+    home.configure_raw(
+        &(moved(&home, "docs/packaging/supervice.conf") + program).replace("run/supervice.sock", "s.sock"),
+    );
+    home.write("postrm", moved(&home, "docs/packaging/debian/postrm"));
+    let mut d = Daemon::launch(home);
+    d.wait_state("a", "RUNNING");
+    assert_eq!(d.terminate(), 0);
+    assert!(d.home.join("run/.supervice.state.json.history").exists(), "this test is about what stays");
+    let script = |action: &str| {
+        let ran = run(d.home.command("sh").args(["postrm", action]), DEADLINE);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{action}");
+    };
+    script("remove");
+    assert!(!d.home.join("run").exists() && d.home.join("log/supervice.log").exists());
+    script("purge");
+    assert!(!d.home.join("log").exists() && !d.home.join("etc").exists());
 }
 
 /// The unit names programs, flags and places that there are.

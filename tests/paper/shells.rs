@@ -144,6 +144,7 @@ fn commands_and_options_need_no_daemon() {
     for shell in shells() {
         let next = |line: &str| shell.completes(&home, "supervicectl", line);
         assert_eq!(next("CTL restart --fo"), ["--force"], "{}", shell.name());
+        assert_eq!(next("CTL reload --dr"), ["--dry-run"], "{}", shell.name());
         let begun = next("CTL st");
         assert!(["start", "status", "stop"].iter().all(|word| begun.iter().any(|next| next == word)), "{begun:?}");
         assert!(next("CTL stop w").is_empty(), "{}", shell.name());

@@ -1,9 +1,10 @@
 //! What of the machine these tests bend: cgroups, small file systems, strace. Each is put right when dropped.
 
 use crate::harness::*;
+use nix::sys::signal::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -106,9 +107,31 @@ pub fn can_inject() -> bool {
     probe.output().is_ok_and(|output| output.status.success())
 }
 
+/// strace on a daemon that runs, with what it is to do there.
+pub struct Tracer(Child);
+
+impl Tracer {
+    pub fn attach(d: &Daemon, arguments: &[&str]) -> Tracer {
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-p", &d.pid().to_string()]).args(arguments);
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid = child.id().to_string();
+        d.wait("strace is attached", || (process::status(d.pid(), "TracerPid") == pid).then_some(()));
+        Tracer(child)
+    }
+
+    pub fn detach(mut self) {
+        process::signal(self.0.id() as i32, Signal::SIGTERM);
+        if wait_for(Duration::from_secs(5), || self.0.try_wait().unwrap()).is_none() {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
 /// A process that has nothing to do with any daemon, leading a session of its own, ended when dropped.
 pub struct Bystander {
-    child: std::process::Child,
+    child: Child,
 }
 
 impl Bystander {

@@ -17,3 +17,4 @@ mod s40_access;
 mod s41_hostile;
 mod s50_containers;
 mod s60_nth_failure;
+mod s61_tried_again;

@@ -320,3 +320,58 @@ fn row_65_a_log_disk_that_stands_still_loses_nothing() {
     drop(d);
     drop(disk);
 }
+
+/// A running program keeps the log open that another one shares.
+const SHARERS: &str = "[program:keeper]\ncommand = {actor} --touch {dir}/k\nstartsecs = 0\nstdout_logfile = {dir}/logs/log\n\
+    [program:b]\ncommand = {actor} --lines 3 --touch {dir}/t\nstartsecs = 0\nstartretries = 0\nautostart = false\n\
+    stdout_logfile = {dir}/logs/log\n";
+
+fn with_sharers() -> (Daemon, PathBuf) {
+    let home = Home::new();
+    let logs = home.join("logs");
+    fs::create_dir(&logs).unwrap();
+    let d = Daemon::start_in(home, SHARERS);
+    d.wait_file("k");
+    (d, logs)
+}
+
+#[test]
+fn a_start_fails_while_its_open_log_has_lost_its_folder() {
+    for (by_a_file, told) in [(false, "ENOENT"), (true, "ENOTDIR")] {
+        let (d, logs) = with_sharers();
+        let keeper = d.pid_of("keeper");
+        fs::remove_dir_all(&logs).unwrap();
+        if by_a_file {
+            fs::write(&logs, "").unwrap();
+        }
+        d.order("start", "b");
+        d.wait_state("b", "FATAL");
+        assert!(!d.home.join("t").exists(), "it was started without its log\n{}", d.story());
+        assert!(d.row("b").raw.to_string().contains(told), "{}\n{}", d.row("b").raw, d.story());
+        if by_a_file {
+            fs::remove_file(&logs).unwrap();
+        }
+        fs::create_dir(&logs).unwrap();
+        d.done("start", "b");
+        d.wait("its lines are there", || (d.home.read("logs/log").lines().count() == 3).then_some(()));
+        assert_eq!(d.pid_of("keeper"), keeper, "{}", d.story());
+        d.assert_well();
+    }
+}
+
+#[test]
+fn a_start_makes_an_open_log_anew_that_was_removed_or_moved() {
+    for moved in [false, true] {
+        let (d, logs) = with_sharers();
+        let (log, aside) = (logs.join("log"), logs.join("aside"));
+        if moved {
+            fs::rename(&log, &aside).unwrap();
+        } else {
+            fs::remove_file(&log).unwrap();
+        }
+        d.done("start", "b");
+        d.wait("its lines are there", || (d.home.read("logs/log").lines().count() == 3).then_some(()));
+        assert!(!moved || fs::read(&aside).unwrap().is_empty(), "what was moved away is left alone");
+        d.assert_well();
+    }
+}

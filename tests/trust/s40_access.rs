@@ -137,6 +137,85 @@ fn s5_mode_and_group_are_as_asked_and_the_group_alone_grants_nothing() {
     });
 }
 
+/// Mode and group of the socket's file.
+fn openness(d: &Daemon) -> (u32, u32) {
+    let found = fs::symlink_metadata(d.home.socket()).unwrap();
+    (found.mode() & 0o7777, found.gid())
+}
+
+#[test]
+fn s5_a_reload_opens_and_closes_the_door_while_the_daemon_runs() {
+    let d = Daemon::start(PROGRAM);
+    let (_, own) = openness(&d);
+    for (lines, expected) in [("socket_mode = 660\n", 0o660), ("socket_users = root\n", 0o666), ("", 0o600)] {
+        d.home.configure(&format!("{lines}{PROGRAM}"));
+        let told = d.ctl(&["reload", "--dry-run"]);
+        assert!(told.stdout.contains("[supervice]: socket_mode applies now\n"), "{told:?}");
+        assert_eq!(d.reload()["status"], "ok");
+        assert_eq!(openness(&d), (expected, own));
+        assert_eq!(d.ctl(&["reload", "--dry-run"]).code, 0, "all of it is in force");
+    }
+    assert_eq!(d.log_count("takes effect when the daemon is started anew"), 0);
+}
+
+#[test]
+fn s5_a_group_that_cannot_be_given_refuses_the_reload() {
+    if is_root() {
+        return skip("S5, a group of others", "needs a plain user");
+    }
+    let d = Daemon::start(PROGRAM);
+    let before = openness(&d);
+    d.home.configure(&format!("socket_group = root\nsocket_mode = 666\n{PROGRAM}[program:b]\ncommand = {{actor}}\n"));
+    let reply = d.reload();
+    assert_eq!(reply["code"], "FAILED", "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("change of its group"), "{reply}");
+    assert_eq!(openness(&d), before);
+    assert_eq!(d.rows().len(), 1, "nothing changed");
+}
+
+#[test]
+fn s8_a_reload_counts_for_those_who_are_connected_already() {
+    if !is_root() {
+        return skip("S8, reload", "needs root");
+    }
+    let d = Daemon::start_in(open_home(), PROGRAM);
+    assert_eq!(ctl(&d, NOBODY, "", &["status"]).code, 1);
+    d.home.configure(&format!("socket_users = nobody, @4100:read\n{PROGRAM}"));
+    assert_eq!(d.reload()["status"], "ok");
+    assert_eq!(ctl(&d, NOBODY, "", &["status"]).code, 0, "{}", d.story());
+    // One follows events, one waits; both are known to be at it when they are turned away.
+    let program = d.home.join("ctl").display().to_string();
+    let begin = |arguments: &[&str], groups: &str, file: &str| {
+        let out = fs::File::create(d.home.join(file)).unwrap();
+        let mut command = as_stranger(&d.home, NOBODY, groups, &program);
+        command.arg("-s").arg(d.home.socket()).args(arguments);
+        command.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap()
+    };
+    let mut follower = begin(&["events", "-f"], "", "events");
+    let mut member = begin(&["events", "-f"], "4100", "member");
+    d.wait("both follow", || {
+        d.done("restart", "a");
+        let has_heard = |file| d.home.read(file).contains("RUNNING");
+        (has_heard("events") && has_heard("member")).then_some(())
+    });
+    d.home.configure(&format!("socket_users = @4100:read\nsocket_group = 4100\n{PROGRAM}"));
+    assert_eq!(d.reload()["status"], "ok");
+    assert_eq!(openness(&d), (0o660, 4100));
+    let ended = d.wait("the follower is turned away", || follower.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(1));
+    assert!(d.home.read("events").contains("may ask"), "{}", d.home.read("events"));
+    d.wait("the member goes on", || {
+        d.done("restart", "a");
+        (d.home.read("member").matches("RUNNING").count() > 2).then_some(())
+    });
+    assert!(member.try_wait().unwrap().is_none());
+    d.home.configure(PROGRAM);
+    assert_eq!(d.reload()["status"], "ok");
+    assert_eq!(openness(&d), (0o600, nix::unistd::getegid().as_raw()));
+    assert_eq!(d.wait("the member is turned away", || member.try_wait().unwrap()).code(), Some(1));
+    assert_eq!(ctl(&d, NOBODY, "4100", &["status"]).code, 1);
+}
+
 #[test]
 fn unknown_guests_and_odd_modes_are_errors() {
     for (line, part) in [

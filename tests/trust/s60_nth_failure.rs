@@ -5,11 +5,10 @@
 //! `NTH=all cargo test --test trust nth` takes every call.
 
 use crate::harness::*;
-use crate::machine::can_inject;
+use crate::machine::{Tracer, can_inject};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How each call fails. Not in it: those whose failure by strace is itself a leak (close), or the end of any program (memory).
@@ -116,28 +115,6 @@ fn faults(trace: &str) -> Vec<Fault> {
     all.into_iter().step_by(step).collect()
 }
 
-/// strace on a daemon that runs, with what it is to do there.
-struct Tracer(Child);
-
-impl Tracer {
-    fn attach(d: &Daemon, arguments: &[&str]) -> Tracer {
-        let mut command = Command::new("strace");
-        command.args(["-qq", "-p", &d.pid().to_string()]).args(arguments);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let pid = child.id().to_string();
-        d.wait("strace is attached", || (process::status(d.pid(), "TracerPid") == pid).then_some(()));
-        Tracer(child)
-    }
-
-    fn detach(mut self) {
-        process::signal(self.0.id() as i32, Signal::SIGTERM);
-        if wait_for(Duration::from_secs(5), || self.0.try_wait().unwrap()).is_none() {
-            let _ = self.0.kill();
-        }
-        let _ = self.0.wait();
-    }
-}
-
 fn which_calls() -> String {
     let names: Vec<String> = CALLS.iter().map(|(call, _)| format!("?{call}")).collect();
     format!("trace={}", names.join(","))
@@ -164,14 +141,7 @@ fn assert_as_before(d: &mut Daemon, descriptors: usize, what: &str) {
     // A reload that was not heard is given once more.
     d.home.configure(PROGRAMS);
     assert_eq!(d.reload()["status"], "ok", "{what}\n{}", d.story());
-    d.wait("what was removed is gone", || {
-        let stays = d.rows().iter().any(|row| row.name == "c");
-        if stays {
-            // Where no signal could be sent it lives on, and is told so; an operator ends it.
-            d.ask(json!({"command": "signal", "signal": "KILL", "names": ["c"]}));
-        }
-        (!stays).then_some(())
-    });
+    d.wait("what was removed is gone", || d.rows().iter().all(|row| row.name != "c").then_some(()));
     let names: Vec<String> = d.rows().into_iter().map(|row| row.name).collect();
     for name in &names {
         ask_until_up(d, name, what);

@@ -4,6 +4,7 @@ use crate::daemon::doorkeeper::openness;
 use crate::daemon::{Alarm, Daemon};
 use crate::engine::time::Duration;
 use crate::reactor::source::{Kind, SourceId};
+use crate::spec::DaemonSpec;
 use crate::sys::inotify::PathWatch;
 use crate::sys::socket;
 use mio::Interest;
@@ -37,6 +38,11 @@ impl Daemon {
             self.reactor.forget(place.as_raw_fd());
         }
         self.connections.withdraw();
+    }
+
+    /// Makes the socket's file as open as a new configuration has it.
+    pub(in crate::daemon) fn set_doors(&mut self, spec: &DaemonSpec) -> Result<(), String> {
+        self.connections.socket.set_openness(openness(spec))
     }
 
     /// Binds the socket anew where it is gone from its place.

@@ -41,6 +41,8 @@ pub(super) struct Script {
     stdout: Stream,
     stderr: Stream,
     read: usize,
+    /// SIGKILL could not be sent to all of it.
+    unkilled: bool,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,7 @@ impl Script {
             log::error!("watching process {pid} failed: {error}");
         }
         let (stdout, stderr) = (Stream::new(stdout, key, reactor), Stream::new(stderr, key, reactor));
-        Ok(Script { pid, pidfd, ended_at: None, verdict, plan, stdout, stderr, read: 0 })
+        Ok(Script { pid, pidfd, ended_at: None, verdict, plan, stdout, stderr, read: 0, unkilled: false })
     }
 
     /// Reads what there is, up to what may be read of one script.
@@ -97,10 +99,25 @@ impl Script {
         let pidfd = self.pidfd.as_ref();
         let group = kill::signal_group(self.pid, pidfd, Signal::KILL);
         let process = kill::signal_process(self.pid, pidfd, Signal::KILL);
-        for error in [group, process].into_iter().filter_map(Result::err) {
-            if !matches!(error, KillError::Gone) {
-                log::error!("SIGKILL to health check {} failed: {error}", self.pid);
+        let failed = [group, process].into_iter().find(|sent| matches!(sent, Err(KillError::Failed(_))));
+        self.note_killed(failed.unwrap_or(Ok(())));
+    }
+
+    /// Whether SIGKILL could not be sent to all of it.
+    pub(super) fn is_unkilled(&self) -> bool {
+        self.unkilled
+    }
+
+    /// Tells once that it could not, and once that it could.
+    fn note_killed(&mut self, sent: Result<(), KillError>) {
+        let before = self.unkilled;
+        self.unkilled = matches!(sent, Err(KillError::Failed(_)));
+        match sent {
+            Err(error) if self.unkilled && !before => {
+                log::error!("SIGKILL to health check {} failed, it is sent again each second: {error}", self.pid);
             }
+            Ok(()) if before => log::info!("SIGKILL to health check {} could be sent at last", self.pid),
+            Ok(()) | Err(_) => {}
         }
     }
 
@@ -108,8 +125,8 @@ impl Script {
     pub(super) fn kill_leftovers(&mut self, now: Instant) -> bool {
         let alive = self.has_members();
         self.ended_at.get_or_insert(now);
-        if alive && let Err(error) = kill::signal_group(self.pid, self.pidfd.as_ref(), Signal::KILL) {
-            log::debug!("SIGKILL to what health check {} left behind failed: {error}", self.pid);
+        if alive {
+            self.note_killed(kill::signal_group(self.pid, self.pidfd.as_ref(), Signal::KILL));
         }
         alive
     }

@@ -5,7 +5,7 @@ use super::{Check, Stage, words};
 use crate::daemon::{Alarm, Daemon};
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{ExitStatus, FailureClass, ProbeResult, SpawnError};
-use crate::engine::time::Duration;
+use crate::engine::time::{Duration, Instant};
 use crate::spec::{InstanceSpec, ProbeTarget};
 use crate::sys::spawn::{self, Plan};
 use crate::sys::watch::{self, Reap};
@@ -118,8 +118,12 @@ impl Daemon {
             Stage::Running(mut script) => {
                 script.hang_up(&self.reactor);
                 script.kill(self.now);
+                let unkilled = script.is_unkilled();
                 check.stage = Stage::Dying(script);
                 self.probes.ending.push(key);
+                if unkilled {
+                    self.look_at_ending_in(STUCK_AFTER);
+                }
             }
             other => check.stage = other,
         }
@@ -172,9 +176,13 @@ impl Daemon {
         if !self.probes.ending.contains(&key) {
             self.probes.ending.push(key);
         }
+        self.look_at_ending_in(LINGER_EVERY);
+    }
+
+    fn look_at_ending_in(&mut self, pause: Duration) {
         if !self.probes.linger_armed {
             self.probes.linger_armed = true;
-            self.arm(LINGER_EVERY, Alarm::ProbeLinger);
+            self.arm(pause, Alarm::ProbeLinger);
         }
     }
 
@@ -183,24 +191,46 @@ impl Daemon {
         self.probes.ending.retain(|&other| other != key);
     }
 
-    /// Asks the groups of reaped scripts whether they are empty; comes back as long as one is not.
+    /// Asks the groups of reaped scripts whether they are empty, and sends SIGKILL again where it could not be sent; comes
+    /// back as long as there is any.
     pub(in crate::daemon) fn check_lingering_probes(&mut self) {
         self.probes.linger_armed = false;
-        let mut pause = None;
+        let mut next = None;
         for key in self.probes.ending.clone() {
-            let Some(Check { stage: Stage::Lingering(script), .. }) = self.probes.table.get(key) else { continue };
-            if !script.has_members() {
-                self.let_go(key);
-                continue;
-            }
-            let old = script.ended_at.is_some_and(|at| self.now.since(at) >= STUCK_AFTER);
-            pause = if old { pause.or(Some(STUCK_AFTER)) } else { Some(LINGER_EVERY) };
+            let Some(check) = self.probes.table.get_mut(key) else { continue };
+            let pause = match &mut check.stage {
+                Stage::Dying(script) => see_to_dying(script, self.now),
+                Stage::Lingering(script) if script.has_members() => Some(see_to_leftovers(script, self.now)),
+                Stage::Lingering(_) => {
+                    self.let_go(key);
+                    None
+                }
+                Stage::Queued | Stage::Naming | Stage::Calling(_) | Stage::Running(_) => None,
+            };
+            next = [next, pause].into_iter().flatten().min();
         }
-        if let Some(pause) = pause {
-            self.probes.linger_armed = true;
-            self.arm(pause, Alarm::ProbeLinger);
+        if let Some(pause) = next {
+            self.look_at_ending_in(pause);
         }
     }
+}
+
+/// When to come back; never to one that only has to be reaped.
+fn see_to_dying(script: &mut Script, now: Instant) -> Option<Duration> {
+    if script.is_unkilled() {
+        script.kill(now);
+    }
+    script.is_unkilled().then_some(STUCK_AFTER)
+}
+
+fn see_to_leftovers(script: &mut Script, now: Instant) -> Duration {
+    if script.ended_at.is_none_or(|at| now.since(at) < STUCK_AFTER) {
+        return LINGER_EVERY;
+    }
+    if script.is_unkilled() {
+        script.kill_leftovers(now);
+    }
+    STUCK_AFTER
 }
 
 fn judge(status: Option<ExitStatus>, failure: Option<String>, said: &str) -> (ProbeResult, String) {

@@ -5,7 +5,7 @@ use crate::engine::time::Instant;
 use crate::logs::loss::Cause;
 use crate::logs::place::Place;
 use crate::logs::rotation::{Finding, Step};
-use crate::sys::files::FileKind;
+use crate::sys::files::{FileIdentity, FileKind};
 
 impl<P: Place> RotatingFile<P> {
     /// Goes on with a rotation whose next try is due.
@@ -38,6 +38,24 @@ impl<P: Place> RotatingFile<P> {
             }
             _ => false,
         }
+    }
+
+    /// Whether the open file is not what stands at its name any more: removed, or moved away.
+    pub fn is_astray(&mut self) -> bool {
+        match self.place.facts(&self.file) {
+            Ok(Some(facts)) => facts.links == 0 || self.identity_at_name() != Some(facts.identity),
+            // A device is not moved.
+            Ok(None) => false,
+            // Whoever opens it anew is told why.
+            Err(_) => true,
+        }
+    }
+
+    fn identity_at_name(&mut self) -> Option<FileIdentity> {
+        self.place.enter().ok()?;
+        let found = self.place.look(0);
+        self.place.leave();
+        found.ok().flatten().map(|(_, identity)| identity)
     }
 
     pub(super) fn go_on(&mut self, now: Instant) -> bool {

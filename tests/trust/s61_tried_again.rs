@@ -1,0 +1,117 @@
+//! Calls that must not fail for good: what the kernel refuses now is asked for again, and nobody is lost over it.
+
+use crate::harness::*;
+use crate::machine::{Tracer, can_inject};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// strace on the daemon, with every signal that it sends refused for that reason.
+fn refuse_signals(d: &Daemon, errno: &str) -> Tracer {
+    let trace = d.home.join("trace").display().to_string();
+    // By number it would only be tried where there is no pidfd.
+    let injection = format!("inject=kill,pidfd_send_signal:error={errno}");
+    Tracer::attach(d, &["-o", &trace, "-e", "trace=kill,pidfd_send_signal", "-e", &injection])
+}
+
+/// Waits until so many SIGKILL were refused.
+fn wait_refused(d: &Daemon, count: usize) {
+    let refused = || d.home.read("trace").lines().filter(|line| line.contains("SIGKILL")).count();
+    d.wait("SIGKILL goes out again", || (refused() >= count).then_some(()));
+}
+
+const DEAF: &str = "[program:deaf]\ncommand = {actor} --ignore TERM --touch {dir}/t\nstartsecs = 0\nstopwaitsecs = 1\n";
+const LEAVER: &str = "[program:leaver]\ncommand = {actor} --fork-child deaf --child-pid {dir}/left --touch {dir}/u\n\
+    startsecs = 0\nstopwaitsecs = 1\n";
+
+fn a_refused_kill_goes_out_again(errno: &str) {
+    if !can_inject() {
+        return skip("a refused SIGKILL", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start(&format!("{DEAF}{LEAVER}[program:kept]\ncommand = {{actor}}\nstartsecs = 0\n"));
+    ["t", "u", "left"].into_iter().for_each(|name| drop(d.wait_file(name)));
+    let (kept, deaf, left) = (d.pid_of("kept"), d.pid_of("deaf"), d.home.pids("left")[0]);
+    // Its leader is gone and its group lives on: there is nobody whose end could be heard of.
+    process::kill(d.pid_of("leaver"));
+    d.wait_state("leaver", "STOPPING");
+    let tracer = refuse_signals(&d, errno);
+    d.home.configure("[program:kept]\ncommand = {actor}\nstartsecs = 0\n");
+    d.begin(json!({"command": "reload"}));
+    d.wait_log("SIGKILL");
+    wait_refused(&d, 8);
+    assert!(process::alive(deaf) && process::alive(left));
+    tracer.detach();
+    d.wait("what was removed is gone", || (d.rows().len() == 1).then_some(()));
+    assert!(!process::alive(deaf) && !process::alive(left), "{}", d.story());
+    for name in ["deaf", "leaver"] {
+        assert_eq!(d.log_count(&format!("{name}: signal 9 to ")), 1, "told once\n{}", d.story());
+        assert_eq!(d.log_count(&format!("{name}: SIGKILL to ")), 1, "and when it is over\n{}", d.story());
+    }
+    assert_eq!(d.pid_of("kept"), kept);
+    d.assert_well();
+}
+
+#[test]
+fn a_kill_that_is_not_permitted_goes_out_again() {
+    a_refused_kill_goes_out_again("EPERM");
+}
+
+#[test]
+fn a_kill_without_memory_goes_out_again() {
+    a_refused_kill_goes_out_again("ENOMEM");
+}
+
+#[test]
+fn a_refused_kill_of_a_health_check_goes_out_again() {
+    if !can_inject() {
+        return skip("a refused SIGKILL of a health check", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --touch {dir}/t\nstartsecs = 0\nhealthcheck_type = script\n\
+         healthcheck_command = echo $$ >> {dir}/checks; exec sleep 1000\nhealthcheck_interval = 1\n\
+         healthcheck_timeout = 2\nhealthcheck_retries = 1000\nhealthcheck_start_period = 0\n",
+    );
+    let check = d.wait("a check runs", || d.home.pids("checks").first().copied());
+    let tracer = refuse_signals(&d, "EPERM");
+    d.wait_log(&format!("SIGKILL to health check {check} failed"));
+    wait_refused(&d, 6);
+    assert!(process::alive(check));
+    tracer.detach();
+    d.wait_log(&format!("SIGKILL to health check {check} could be sent at last"));
+    process::wait_gone(check);
+    assert_eq!(d.log_count(&format!("SIGKILL to health check {check} failed")), 1, "{}", d.story());
+    d.wait("the next check runs", || d.home.pids("checks").iter().any(|&next| next != check).then_some(()));
+    d.assert_well();
+}
+
+/// One start, with one of the reads that it takes refused: `true` if it was that of the exec verdict.
+fn a_verdict_is_read_again(d: &Daemon, errno: &str, nth: u32) -> bool {
+    let before = d.log_count("reading an exec verdict failed");
+    let trace = d.home.join("reads").display().to_string();
+    let injection = format!("inject=read:error={errno}:when={nth}");
+    let tracer = Tracer::attach(d, &["-o", &trace, "-e", "trace=read", "-e", &injection]);
+    let begun = Instant::now();
+    d.done("start", "a");
+    let took = begun.elapsed();
+    tracer.detach();
+    // It would be given up after a minute.
+    assert!(took < Duration::from_secs(45), "{errno} in read {nth}: {took:?}\n{}", d.story());
+    d.wait_state("a", "RUNNING");
+    let pid = d.pid_of("a");
+    assert!(process::alive(pid));
+    d.done("stop", "a");
+    process::wait_gone(pid);
+    d.log_count("reading an exec verdict failed") > before
+}
+
+#[test]
+fn an_exec_verdict_that_could_not_be_read_is_read_again() {
+    if !can_inject() {
+        return skip("an exec verdict that cannot be read", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = false\n");
+    for errno in ["EINTR", "EAGAIN", "EIO"] {
+        let told = (1..=4).filter(|&nth| a_verdict_is_read_again(&d, errno, nth)).count();
+        assert_eq!(told > 0, errno == "EIO", "{errno} was told {told} times\n{}", d.story());
+    }
+    d.assert_well();
+}

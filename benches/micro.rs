@@ -9,7 +9,7 @@ use supervice::engine::message::{Command, Effect, ExitStatus, Input, Plan};
 use supervice::engine::policy::Policy;
 use supervice::engine::time::{Duration, Instant};
 use supervice::engine::timer::TimerQueue;
-use supervice::wire::{Decoder, ProcessRow, RowDetail, decode, encode_frame, encode_status};
+use supervice::wire::{Decoder, ProcessRow, decode, encode_frame, encode_status};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -81,8 +81,14 @@ fn frames(count: usize) -> Vec<u8> {
 }
 
 fn running(name: &str) -> ProcessRow<'_> {
-    let detail = RowDetail::default();
-    ProcessRow { name: name.into(), state: "RUNNING", pid: Some(123_456), uptime: Some(86_400), healthy: None, detail }
+    ProcessRow {
+        name: name.into(),
+        state: "RUNNING",
+        pid: Some(123_456),
+        uptime: Some(86_400),
+        healthy: None,
+        detail: None,
+    }
 }
 
 /// Instances that die one after the other and are started again.

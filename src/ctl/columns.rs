@@ -4,7 +4,13 @@ use unicode_width::UnicodeWidthStr;
 
 /// How many cells it takes.
 pub(super) fn width(text: &str) -> usize {
-    text.width()
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) { text.len() } else { text.width() }
+}
+
+/// Blanks behind what stands from `start` on, until it is so wide.
+pub(super) fn fill(line: &mut String, start: usize, room: usize) {
+    let blanks = room.saturating_sub(width(&line[start..]));
+    line.extend(std::iter::repeat_n(' ', blanks));
 }
 
 /// With blanks behind it until it is so wide.

@@ -1,64 +1,94 @@
 //! Answers as people read them: the status table, and the rest. Only text in, text out.
 
-use super::columns::{to_the_left, width};
+use super::columns::{fill, width};
 use super::style::Mood;
-use crate::wire::text::shown;
+use crate::wire::text::{self, shown};
 use crate::wire::{Row, SelfPortrait};
+use std::fmt::{self, Display, Write as _};
 
 /// One column of the table: what stands in it, and how wide it is at least.
 struct Column {
     title: &'static str,
     width: usize,
-    cell: fn(&Row) -> String,
+    cell: fn(&Row, &mut String),
     mood: fn(&Row) -> Mood,
 }
 
-const NAME: Column = Column { title: "NAME", width: 20, cell: |row| shown(&row.name), mood: |_| Mood::Plain };
-const STATE: Column =
-    Column { title: "STATE", width: 10, cell: |row| shown(&row.state), mood: |row| Mood::of_state(&row.state) };
-const PID: Column =
-    Column { title: "PID", width: 10, cell: |row| or_dash(row.pid.filter(|pid| *pid != 0)), mood: |_| Mood::Plain };
+const NAME: Column =
+    Column { title: "NAME", width: 20, cell: |row, out| text::show(&row.name, out), mood: |_| Mood::Plain };
+const STATE: Column = Column {
+    title: "STATE",
+    width: 10,
+    cell: |row, out| text::show(&row.state, out),
+    mood: |row| Mood::of_state(&row.state),
+};
+const PID: Column = Column {
+    title: "PID",
+    width: 10,
+    cell: |row, out| put(row.pid.filter(|pid| *pid != 0), out),
+    mood: |_| Mood::Plain,
+};
 const UPTIME: Column =
-    Column { title: "UPTIME", width: 12, cell: |row| or_dash(row.uptime.map(clock)), mood: |_| Mood::Plain };
+    Column { title: "UPTIME", width: 12, cell: |row, out| put(row.uptime.map(Clock), out), mood: |_| Mood::Plain };
 const HEALTH: Column = Column {
     title: "HEALTH",
     width: 10,
-    cell: |row| or_dash(row.healthy.map(verdict)),
+    cell: |row, out| put(row.healthy.map(verdict), out),
     mood: |row| Mood::of_health(row.healthy),
 };
 
 /// The rule below the titles is this long without the optional columns and long names.
 const RULE: usize = 40;
 
-/// The table of a status, as wide as it must be.
+/// The table of a status, as wide as it must be. Thousands of rows are written into one text, cell by cell.
 pub fn table(rows: &[Row], coloured: bool) -> String {
     let uptime = rows.iter().any(|row| row.uptime.is_some()).then_some(UPTIME);
     let health = rows.iter().any(|row| row.healthy.is_some()).then_some(HEALTH);
     let optional: Vec<Column> = uptime.into_iter().chain(health).collect();
     let mut rule = RULE + optional.iter().map(|column| column.width).sum::<usize>();
     let mut columns: Vec<Column> = [NAME, STATE, PID].into_iter().chain(optional).collect();
+    let mut cell = String::new();
     for column in &mut columns {
-        let widest = rows.iter().map(|row| width(&(column.cell)(row))).max().unwrap_or(0);
+        let widths = rows.iter().map(|row| {
+            cell.clear();
+            (column.cell)(row, &mut cell);
+            width(&cell)
+        });
+        let widest = widths.max().unwrap_or(0);
         rule += widest.saturating_sub(column.width);
         column.width = column.width.max(widest);
     }
-    let mut out = line(&columns, |column| (column.title.to_owned(), Mood::Plain));
-    out.push_str(&"-".repeat(rule));
+    let mut out = String::with_capacity((rule + columns.len() + 1) * (rows.len() + 2));
+    line(&columns, &mut out, |column, out| {
+        out.push_str(column.title);
+        Mood::Plain
+    });
+    out.extend(std::iter::repeat_n('-', rule));
     out.push('\n');
     for row in rows {
-        let mood = |column: &Column| if coloured { (column.mood)(row) } else { Mood::Plain };
-        out.push_str(&line(&columns, |column| ((column.cell)(row), mood(column))));
+        line(&columns, &mut out, |column, out| {
+            (column.cell)(row, out);
+            if coloured { (column.mood)(row) } else { Mood::Plain }
+        });
     }
     out
 }
 
 /// Colours are put on when the widths are right.
-fn line(columns: &[Column], cell: impl Fn(&Column) -> (String, Mood)) -> String {
-    let padded = |column: &Column| {
-        let (text, mood) = cell(column);
-        mood.paint(&to_the_left(&text, column.width))
-    };
-    columns.iter().map(padded).collect::<Vec<_>>().join(" ") + "\n"
+fn line(columns: &[Column], out: &mut String, cell: impl Fn(&Column, &mut String) -> Mood) {
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        let start = out.len();
+        let mood = cell(column, out);
+        fill(out, start, column.width);
+        if mood != Mood::Plain {
+            let painted = mood.paint(&out[start..]);
+            out.replace_range(start.., &painted);
+        }
+    }
+    out.push('\n');
 }
 
 /// One pid a line, in the order in which they were asked for; `-` for what does not live, because 0 means a group to kill.
@@ -106,8 +136,18 @@ pub fn health(rows: &[Row], is_well: fn(&Row) -> bool) -> String {
     ill.iter().map(line).collect()
 }
 
-pub(super) fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+pub(super) fn or_dash(value: Option<impl Display>) -> String {
+    let mut text = String::new();
+    put(value, &mut text);
+    text
+}
+
+fn put(value: Option<impl Display>, out: &mut String) {
+    match value {
+        // Memory takes whatever is written.
+        Some(value) => _ = write!(out, "{value}"),
+        None => out.push('-'),
+    }
 }
 
 pub(super) fn verdict(healthy: bool) -> &'static str {
@@ -116,10 +156,19 @@ pub(super) fn verdict(healthy: bool) -> &'static str {
 
 /// `H:MM:SS`, below an hour `M:SS`.
 pub(super) fn clock(seconds: u64) -> String {
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match hours {
-        0 => format!("{minutes}:{seconds:02}"),
-        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    Clock(seconds).to_string()
+}
+
+/// Seconds, as a clock shows them.
+struct Clock(u64);
+
+impl Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hours, minutes, seconds) = (self.0 / 3600, self.0 / 60 % 60, self.0 % 60);
+        match hours {
+            0 => write!(f, "{minutes}:{seconds:02}"),
+            _ => write!(f, "{hours}:{minutes:02}:{seconds:02}"),
+        }
     }
 }
 

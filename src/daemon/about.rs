@@ -8,6 +8,7 @@ use crate::config::signal;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Command, Signal};
 use crate::engine::time::Duration;
+use crate::sys::inotify::PathWatch;
 use crate::sys::{clock, kill, usage};
 use crate::wire::info::SelfPortrait;
 use crate::wire::reply::{ErrorCode, Reply, Told};
@@ -105,6 +106,9 @@ impl Daemon {
         } else {
             log::info!("{why}: shutting down");
             self.report_stopping();
+            // While programs end the kernel lets go of them.
+            self.connections.let_go_of_place();
+            self.pidfile_place.iter().for_each(PathWatch::let_go);
         }
         self.closing = true;
         let timeout = self.settings.spec().shutdown_timeout;

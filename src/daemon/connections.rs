@@ -119,6 +119,13 @@ impl Connections {
         true
     }
 
+    /// Watches the socket's place no longer; at the end, where only SIGUSR1 asks for it again.
+    pub(super) fn let_go_of_place(&self) {
+        if let Some(place) = &self.place {
+            place.let_go();
+        }
+    }
+
     /// Whether the socket is gone from where clients look for it.
     pub(super) fn place_lost(&mut self) -> bool {
         if !std::mem::take(&mut self.place_lost) {
@@ -293,10 +300,10 @@ impl Daemon {
         self.requeue(key);
     }
 
-    /// The same for a reply that is a frame already.
+    /// The same for a reply that is a frame already; what the kernel takes at once is not copied.
     pub(super) fn send_frame(&mut self, key: Key, frame: &[u8]) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
-        peer.conn.answer(|out| out.extend_from_slice(frame));
+        peer.conn.answer_at_once(frame, self.now);
         self.requeue(key);
     }
 

@@ -9,7 +9,6 @@ use crate::spec::{Config, Given, GroupSpec, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
 use crate::wire::reload::Changes;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 /// What is known of one instance outside the engine.
@@ -27,28 +26,45 @@ pub struct Entry {
     pub leaving: bool,
 }
 
-/// Mixes the two numbers of an id. They are our own, so nobody chooses them to collide, and a status asks for each.
+/// Entries in the places of their ids: a status asks for each in turn.
 #[derive(Debug, Default)]
-struct IdHasher(u64);
+struct Entries(Vec<Option<(InstanceId, Entry)>>);
 
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+impl Entries {
+    #[inline]
+    fn get(&self, id: &InstanceId) -> Option<&Entry> {
+        let (tenant, entry) = self.0.get(id.0.slot as usize)?.as_ref()?;
+        (tenant == id).then_some(entry)
     }
 
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0.rotate_left(32) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn get_mut(&mut self, id: &InstanceId) -> Option<&mut Entry> {
+        let (tenant, entry) = self.0.get_mut(id.0.slot as usize)?.as_mut()?;
+        (tenant == id).then_some(entry)
     }
 
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
+    /// The engine lets a place again only after it told to forget its last tenant.
+    fn insert(&mut self, id: InstanceId, entry: Entry) {
+        let place = id.0.slot as usize;
+        if place >= self.0.len() {
+            self.0.resize_with(place + 1, || None);
+        }
+        self.0[place] = Some((id, entry));
+    }
+
+    fn remove(&mut self, id: &InstanceId) -> Option<Entry> {
+        let place = self.0.get_mut(id.0.slot as usize)?;
+        place.take_if(|(tenant, _)| tenant == id).map(|(_, entry)| entry)
+    }
+
+    fn contains_key(&self, id: &InstanceId) -> bool {
+        self.get(id).is_some()
     }
 }
 
 /// Who is who.
 #[derive(Debug, Default)]
 pub struct Roster {
-    entries: HashMap<InstanceId, Entry, BuildHasherDefault<IdHasher>>,
+    entries: Entries,
     by_name: HashMap<String, InstanceId>,
     order: Vec<InstanceId>,
     groups: BTreeMap<String, Vec<InstanceId>>,
@@ -140,7 +156,8 @@ impl Roster {
 
     /// Drops what is known of an instance that the engine let go; [`tidy`](Self::tidy) is to follow.
     pub fn forget(&mut self, id: InstanceId) {
-        self.untidy |= self.entries.remove(&id).is_some();
+        self.entries.remove(&id);
+        self.untidy = true;
     }
 
     /// Takes those that were forgotten out of the order, all in one go.

@@ -141,7 +141,7 @@ impl Daemon {
     fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow<'_>> {
         let (entry, instance) = (self.roster.entry(id)?, self.engine.instance(id)?);
         let run = instance.run().filter(|run| run.pid.is_some());
-        let detail = self.detail(id, entry, verbose);
+        let detail = (verbose || self.has_detail(id, entry, instance)).then(|| self.detail(id, entry, verbose));
         Some(ProcessRow {
             name: entry.spec.name.as_str().into(),
             state: instance.state().name(),
@@ -150,6 +150,15 @@ impl Daemon {
             healthy: run.and_then(|_| instance.healthy()),
             detail,
         })
+    }
+
+    /// Whether there is anything to tell beyond the row: of most there is not, and they are what a status is made of.
+    fn has_detail(&self, id: InstanceId, entry: &Entry, instance: &Instance) -> bool {
+        !matches!(instance.state(), State::Running | State::Starting | State::Stopped)
+            || instance.attempts() > 0
+            || entry.leaving
+            || self.streams.dropped(id).is_some()
+            || instance.run().is_some_and(|run| self.notices.status(run.id).is_some())
     }
 
     /// The keys beyond Python's, where they have something to say: why it is down, when it is tried again.

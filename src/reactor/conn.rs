@@ -88,6 +88,21 @@ impl<S: Read + Write> Conn<S> {
         write(&mut self.out);
     }
 
+    /// The request under way is answered by this frame. Where nothing waits to be sent before it, as much as one write takes
+    /// is gone already; the rest, and whatever is wrong with the connection, is for `serve`.
+    pub fn answer_at_once(&mut self, frame: &[u8], now: Instant) {
+        self.ticket = None;
+        let at_once = &frame[..frame.len().min(WRITE_BUDGET)];
+        let written = match self.unsent() == 0 && self.writable {
+            true => self.stream.write(at_once).unwrap_or(0),
+            false => 0,
+        };
+        if written > 0 {
+            self.active = now;
+        }
+        self.out.extend_from_slice(&frame[written..]);
+    }
+
     /// The request under way is not answered, but there is something to tell meanwhile; `serve` sends it.
     pub fn tell(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.out);
@@ -283,6 +298,29 @@ mod tests {
         assert_eq!(serve(&mut conn), Step::Rest(Served::Dry));
         assert_eq!(conn.stream.written, framed("hello"));
         assert!(!conn.owes());
+    }
+
+    #[test]
+    fn what_is_not_taken_at_once_follows() {
+        let whole = framed("hello");
+        let refused: [io::Result<usize>; 4] =
+            [Ok(3), Ok(0), Err(ErrorKind::WouldBlock.into()), Err(ErrorKind::Interrupted.into())];
+        for first in refused {
+            let mut conn = conn(vec![]);
+            conn.ticket = Some(Ticket(1));
+            conn.stream.accepts = VecDeque::from([first]);
+            conn.answer_at_once(&whole, Instant::ZERO);
+            assert!(conn.owes() && conn.ticket.is_none());
+            conn.answer_at_once(&whole, Instant::ZERO);
+            assert_eq!(serve(&mut conn), Step::Rest(Served::Dry));
+            assert_eq!(conn.stream.written, [whole.clone(), whole.clone()].concat());
+        }
+        let mut conn = conn(vec![]);
+        conn.answer_at_once(&whole, Instant::ZERO);
+        assert_eq!((conn.stream.written.clone(), conn.owes()), (whole.clone(), false));
+        conn.stream.accepts = (0..2).map(|_| Err(ErrorKind::BrokenPipe.into())).collect();
+        conn.answer_at_once(&whole, Instant::ZERO);
+        assert_eq!(serve(&mut conn), Step::Rest(Served::Closed));
     }
 
     #[test]

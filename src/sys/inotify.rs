@@ -16,6 +16,8 @@ pub struct PathWatch {
     fd: OwnedFd,
     path: PathBuf,
     id: FileId,
+    /// On the file and on its folder.
+    watches: [libc::c_int; 2],
 }
 
 impl PathWatch {
@@ -26,12 +28,12 @@ impl PathWatch {
         // SAFETY: the call succeeded, so the number is open and nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         // Losing a name changes a file's link count, which is an attribute.
-        add(&fd, path, libc::IN_ATTRIB | libc::IN_MOVE_SELF | libc::IN_DELETE_SELF | libc::IN_DONT_FOLLOW)?;
+        let file = add(&fd, path, libc::IN_ATTRIB | libc::IN_MOVE_SELF | libc::IN_DELETE_SELF | libc::IN_DONT_FOLLOW)?;
         let (folder, _) = vet_folder(path).map_err(io::Error::other)?;
-        add(&fd, &folder, libc::IN_MOVE_SELF | libc::IN_DELETE_SELF | libc::IN_ONLYDIR)?;
+        let folder = add(&fd, &folder, libc::IN_MOVE_SELF | libc::IN_DELETE_SELF | libc::IN_ONLYDIR)?;
         // Asked after the watch stands: what is lost from here on is told.
         let id = FileId::at(path)?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(PathWatch { fd, path: path.to_owned(), id })
+        Ok(PathWatch { fd, path: path.to_owned(), id, watches: [file, folder] })
     }
 
     /// Takes in what was told; whether the path leads elsewhere or nowhere now.
@@ -43,6 +45,16 @@ impl PathWatch {
         }
         Ok(told && FileId::at(&self.path)? != Some(self.id))
     }
+
+    /// Watches no longer. The kernel takes some 20 ms to let go of a watch, and closing waits for that; this does not, so
+    /// that the time runs beside something else.
+    pub fn let_go(&self) {
+        for watch in self.watches {
+            // Fails for one that went with its file, which is what is wanted.
+            // SAFETY: takes no pointer.
+            let _ = unsafe { libc::inotify_rm_watch(self.fd.as_raw_fd(), watch) };
+        }
+    }
 }
 
 impl AsRawFd for PathWatch {
@@ -51,10 +63,10 @@ impl AsRawFd for PathWatch {
     }
 }
 
-fn add(fd: &OwnedFd, path: &Path, what: u32) -> io::Result<()> {
+fn add(fd: &OwnedFd, path: &Path, what: u32) -> io::Result<libc::c_int> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: the path ends in NUL.
-    check(unsafe { libc::inotify_add_watch(fd.as_raw_fd(), path.as_ptr(), what) }).map(drop)
+    check(unsafe { libc::inotify_add_watch(fd.as_raw_fd(), path.as_ptr(), what) })
 }
 
 #[cfg(test)]
@@ -105,6 +117,16 @@ mod tests {
         let mut watch = PathWatch::new(&path).unwrap();
         fs::rename(&inner, folder.path().join("outer")).unwrap();
         assert!(watch.lost().unwrap());
+    }
+
+    #[test]
+    fn what_is_let_go_tells_nothing_more() {
+        let (_folder, path, _listener, mut watch) = watched();
+        watch.let_go();
+        assert!(!watch.lost().unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!watch.lost().unwrap());
+        watch.let_go();
     }
 
     #[test]

@@ -68,6 +68,13 @@ impl Decoder {
             return None;
         }
         let body = self.start + HEADER;
+        if self.buffered() == HEADER + length && length > IDLE_CAPACITY {
+            // A large one that stands alone is given away as it lies here.
+            let mut frame = std::mem::take(&mut self.buffer);
+            frame.drain(..body);
+            self.start = 0;
+            return Some(Ok(frame));
+        }
         let frame = self.buffer[body..body + length].to_vec();
         self.start = body + length;
         if self.start == self.buffer.len() {

@@ -107,7 +107,7 @@ pub struct ProcessRow<'a> {
     pub healthy: Option<bool>,
     /// Said only where there is something to say, or on request.
     #[serde(flatten)]
-    pub detail: RowDetail<'a>,
+    pub detail: Option<RowDetail<'a>>,
 }
 
 /// What a row says beyond what Python's clients read; keys that are `None` are left out.

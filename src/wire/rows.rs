@@ -40,35 +40,90 @@ fn framed<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: 
     Ok(())
 }
 
+/// A row is put together in a piece of the stack and goes out in one copy.
 fn write_row(row: &ProcessRow<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    out.extend_from_slice(b"{\"name\":");
-    if row.name.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        out.push(b'"');
-        out.extend_from_slice(row.name.as_bytes());
-        out.push(b'"');
+    let mut line = Line::new();
+    line.put(b"{\"name\":");
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if row.name.len() <= SHORT && row.name.bytes().all(is_plain) {
+        line.put(b"\"");
+        line.put(row.name.as_bytes());
+        line.put(b"\"");
     } else {
+        line.go_to(out);
         serde_json::to_writer(&mut *out, &row.name)?;
     }
-    out.extend_from_slice(b",\"state\":\"");
-    out.extend_from_slice(row.state.as_bytes());
-    out.extend_from_slice(b"\",\"pid\":");
-    serde_json::to_writer(&mut *out, &row.pid)?;
+    line.put(b",\"state\":\"");
+    line.put(row.state.as_bytes());
+    line.put(b"\",\"pid\":");
+    match row.pid {
+        Some(pid) => line.put_number(pid.unsigned_abs().into(), pid < 0),
+        None => line.put(b"null"),
+    }
     if let Some(uptime) = row.uptime {
-        out.extend_from_slice(b",\"uptime\":");
-        serde_json::to_writer(&mut *out, &uptime)?;
+        line.put(b",\"uptime\":");
+        line.put_number(uptime, false);
     }
     if let Some(healthy) = row.healthy {
-        out.extend_from_slice(if healthy { b",\"healthy\":true" } else { b",\"healthy\":false" });
+        line.put(if healthy { b",\"healthy\":true" } else { b",\"healthy\":false" });
     }
-    if row.detail != RowDetail::default() {
+    if let Some(detail) = row.detail.as_ref().filter(|detail| **detail != RowDetail::default()) {
+        line.go_to(out);
         // The keys of another object, in place of its brace a comma.
         let keys = out.len();
-        serde_json::to_writer(&mut *out, &row.detail)?;
+        serde_json::to_writer(&mut *out, detail)?;
         out[keys] = b',';
         out.pop();
     }
-    out.push(b'}');
+    line.put(b"}");
+    line.go_to(out);
     Ok(())
+}
+
+/// Names up to this length are put into the line as they are.
+const SHORT: usize = 96;
+/// All keys of a row, the longest state, and both numbers at their longest.
+const ROOM: usize = SHORT + 128;
+
+/// A row on its way.
+struct Line {
+    bytes: [u8; ROOM],
+    length: usize,
+}
+
+impl Line {
+    #[inline]
+    fn new() -> Line {
+        Line { bytes: [0; ROOM], length: 0 }
+    }
+
+    #[inline]
+    fn put(&mut self, text: &[u8]) {
+        let end = self.length + text.len();
+        self.bytes[self.length..end].copy_from_slice(text);
+        self.length = end;
+    }
+
+    #[inline]
+    fn put_number(&mut self, number: u64, is_negative: bool) {
+        if is_negative {
+            self.put(b"-");
+        }
+        let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let end = self.length + digits;
+        let mut rest = number;
+        for digit in self.bytes[self.length..end].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.length = end;
+    }
+
+    #[inline]
+    fn go_to(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes[..self.length]);
+        self.length = 0;
+    }
 }
 
 #[cfg(test)]
@@ -80,17 +135,28 @@ mod tests {
     fn a_row_is_written_as_serde_writes_it() {
         let health = Some(HealthDetail { last_message: Some("\"no\"".to_owned()), ..HealthDetail::default() });
         let details = [
-            RowDetail::default(),
-            RowDetail { leaving: Some(true), ..RowDetail::default() },
-            RowDetail { reason: Some("exit \"1\"".to_owned()), attempts: Some(0), health, ..RowDetail::default() },
+            None,
+            Some(RowDetail::default()),
+            Some(RowDetail { leaving: Some(true), ..RowDetail::default() }),
+            Some(RowDetail {
+                reason: Some("exit \"1\"".to_owned()),
+                attempts: Some(0),
+                health,
+                ..RowDetail::default()
+            }),
         ];
-        let names = ["web", "web:00", "é{}", "\"", "a\\b", "\n", "\u{1}", "\u{7f}", ""];
+        let (longest, longer) = ("x".repeat(SHORT), "x".repeat(SHORT + 1));
+        let names = ["web", "web:00", "é{}", "\"", "a\\b", "\n", "\u{1}", "\u{7f}", "", &longest, &longer];
         for (name, detail) in names.iter().flat_map(|name| details.iter().map(move |detail| (*name, detail))) {
-            for (pid, uptime, healthy) in
-                [(None, None, None), (Some(1), Some(0), Some(false)), (Some(i32::MAX), Some(u64::MAX), Some(true))]
-            {
+            for (pid, uptime, healthy) in [
+                (None, None, None),
+                (Some(1), Some(0), Some(false)),
+                (Some(i32::MIN), Some(u64::MAX), Some(false)),
+                (Some(i32::MAX), Some(10), Some(true)),
+                (Some(0), Some(99), None),
+            ] {
                 let row =
-                    ProcessRow { name: name.into(), state: "RUNNING", pid, uptime, healthy, detail: detail.clone() };
+                    ProcessRow { name: name.into(), state: "UNHEALTHY", pid, uptime, healthy, detail: detail.clone() };
                 let mut out = Vec::new();
                 write_row(&row, &mut out).unwrap();
                 assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&row).unwrap());

@@ -5,9 +5,18 @@ pub const MAX_ECHO: usize = 200;
 
 /// `text` with everything that could steer a terminal or hide what is written made visible as `\x1b` or `\u{202e}`.
 pub fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_shown(c, &mut out));
+    let mut out = String::new();
+    show(text, &mut out);
     out
+}
+
+/// The same at the end of a text.
+pub fn show(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        out.push_str(text);
+    } else {
+        text.chars().for_each(|c| push_shown(c, out));
+    }
 }
 
 /// As [`shown`], cut to [`MAX_ECHO`] bytes; `…` tells that there was more.

@@ -224,7 +224,10 @@ fn the_client_shows_logs() {
     assert_eq!(d.ctl(&["tail", "a", "stderr"]).stdout, "two\n");
     assert_eq!(d.ctl(&["tail", "a", "long"]).stdout, "a    | one\nlong | three\n");
     let some = d.ctl(&["tail", "nobody", "a"]);
-    assert_eq!((some.code, some.stdout.as_str(), some.stderr.as_str()), (1, "a      | one\n", "Process not found: nobody\n"));
+    assert_eq!(
+        (some.code, some.stdout.as_str(), some.stderr.as_str()),
+        (1, "a      | one\n", "Process not found: nobody\n")
+    );
     assert!(d.ctl(&["maintail", "-n", "1000"]).stdout.contains("Spawned long"));
     assert_eq!(d.ctl(&["rotate", "a"]).stdout, "Rotated the logs of a\n");
     assert_eq!((d.home.read("o"), d.home.read("o.1")), (String::new(), "one\n".into()));

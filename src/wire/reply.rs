@@ -473,8 +473,8 @@ mod tests {
     }
 
     fn row(name: &str) -> ProcessRow<'static> {
-        let detail = RowDetail::default();
-        ProcessRow { name: name.to_owned().into(), state: "STOPPED", pid: None, uptime: None, healthy: None, detail }
+        let name = name.to_owned().into();
+        ProcessRow { name, state: "STOPPED", pid: None, uptime: None, healthy: None, detail: None }
     }
 
     /// The one frame of a reply, as its client reads it.
@@ -519,8 +519,8 @@ mod tests {
     fn a_row_says_what_there_is_to_say() {
         let mut row = row("web");
         (row.state, row.pid, row.uptime, row.healthy) = ("RUNNING", Some(12), Some(0), Some(false));
-        row.detail.attempts = Some(2);
-        row.detail.reason = Some("exit \"1\"".to_owned());
+        let reason = Some("exit \"1\"".to_owned());
+        row.detail = Some(RowDetail { attempts: Some(2), reason, ..RowDetail::default() });
         let text = r#"{"name":"web","state":"RUNNING","pid":12,"uptime":0,"healthy":false,"reason":"exit \"1\"","attempts":2}"#;
         assert_eq!(serde_json::to_string(&row).unwrap(), text);
     }
@@ -528,12 +528,12 @@ mod tests {
     #[test]
     fn health_is_told_in_an_object_of_its_own() {
         let mut row = row("web");
-        row.detail.health = Some(HealthDetail { next_in_ms: Some(5), ..HealthDetail::default() });
+        let with = |health| Some(RowDetail { health: Some(health), ..RowDetail::default() });
+        row.detail = with(HealthDetail { next_in_ms: Some(5), ..HealthDetail::default() });
         let text = r#"{"name":"web","state":"STOPPED","pid":null,"health":{"checks":0,"failures":0,"next_in_ms":5}}"#;
         assert_eq!(serde_json::to_string(&row).unwrap(), text);
         let (last_message, last_checked_ms_ago) = (Some("refused".to_owned()), Some(7));
-        row.detail.health =
-            Some(HealthDetail { checks: 2, failures: 1, last_message, last_checked_ms_ago, next_in_ms: None });
+        row.detail = with(HealthDetail { checks: 2, failures: 1, last_message, last_checked_ms_ago, next_in_ms: None });
         let text = r#""health":{"checks":2,"failures":1,"last_message":"refused","last_checked_ms_ago":7}}"#;
         assert!(serde_json::to_string(&row).unwrap().ends_with(text));
     }

@@ -55,6 +55,17 @@ pub(super) struct Record {
     pub(super) recording: Option<RecordingId>,
 }
 
+impl Story {
+    /// How it last came to be down.
+    fn last_ending(&self) -> Option<&Record> {
+        self.records.iter().rev().find(|record| matches!(&*record.event, "exited" | "failed"))
+    }
+
+    fn could_not_start(&self) -> bool {
+        self.last_ending().is_some_and(|record| record.event == "failed")
+    }
+}
+
 impl History {
     /// Adds a record; the recordings that have to go for it.
     fn add(&mut self, id: InstanceId, record: Record) -> Vec<RecordingId> {
@@ -212,7 +223,9 @@ impl Daemon {
                 self.chronicle(id, "backoff", &text);
             }
             State::Fatal => {
+                let could_not_start = self.history.stories.get(&id).is_some_and(|story| story.could_not_start());
                 let text = match attempts {
+                    0 if could_not_start => "given up: it cannot be started as it is configured".to_owned(),
                     0 => "given up: restarted too often for its health".to_owned(),
                     1 => "given up after 1 failed attempt".to_owned(),
                     _ => format!("given up after {attempts} failed attempts"),
@@ -274,13 +287,16 @@ impl Daemon {
         let words = story.last_line.as_ref().map_or_else(String::new, |line| format!("; {line}"));
         match state {
             State::Fatal | State::Backoff => {
-                let ended = |record: &&Record| matches!(&*record.event, "exited" | "failed");
-                let last = story.records.iter().rev().find(ended).map_or(UNIX_EPOCH, |record| record.at);
-                let took = story.began.and_then(|began| last.duration_since(began).ok());
+                let last = story.last_ending().map_or(UNIX_EPOCH, |record| record.at);
+                let took =
+                    story.began.filter(|_| instance.attempts() > 0).and_then(|began| last.duration_since(began).ok());
                 let took = took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
                 let next = instance.retry_at().map(|at| format!("; next attempt in {}", seconds(at.since(self.now))));
                 let count = instance.attempts();
                 let attempts = match (count, state) {
+                    (0, State::Fatal) if story.could_not_start() => {
+                        "it cannot be started as it is configured".to_owned()
+                    }
                     (0, State::Fatal) => "restarted too often for its health".to_owned(),
                     (0, _) => "to be started again".to_owned(),
                     (1, _) => "1 attempt".to_owned(),

@@ -53,6 +53,26 @@ fn why_it_is_down_and_why_it_never_came_up() {
     assert_eq!(history(&d, "a").1.last().unwrap().0, "reload");
 }
 
+/// It ran once, so no attempt has failed, and its health has nothing to do with it.
+#[test]
+fn what_cannot_be_started_any_more_is_not_called_ill() {
+    let home = Home::new();
+    let (command, plain) = (home.join("command"), home.write("plain", "no program"));
+    std::os::unix::fs::symlink("/bin/sleep", &command).unwrap();
+    let d = Daemon::start_in(home, "[program:a]\ncommand = {dir}/command 1000\nstartsecs = 0\n");
+    d.wait_state("a", "RUNNING");
+    std::fs::remove_file(&command).unwrap();
+    std::os::unix::fs::symlink(plain, &command).unwrap();
+    assert_eq!(d.order("restart", "a")["status"], "error");
+    let (sum, records) = history(&d, "a");
+    assert!(
+        sum.starts_with("a is FATAL: it cannot be started as it is configured; last: could not be started: "),
+        "{sum}"
+    );
+    let (kind, told) = records.last().unwrap();
+    assert_eq!((kind.as_str(), told.as_str()), ("fatal", "given up: it cannot be started as it is configured"));
+}
+
 #[test]
 fn a_history_is_bounded() {
     let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = no\n");

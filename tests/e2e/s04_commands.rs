@@ -173,8 +173,9 @@ fn reload_adds_removes_and_changes() {
          [group:all]\nprograms = alter\n",
     );
     let reply = d.reload();
-    let expected =
-        json!({"status": "ok", "added": ["idle", "zwei:00", "zwei:01"], "removed": ["drop"], "changed": ["alter"]});
+    let expected = json!({
+        "status": "ok", "added": ["idle", "zwei:00", "zwei:01"], "removed": ["drop"], "changed": ["alter"], "regrouped": ["alter"],
+    });
     assert_eq!(reply, expected);
     assert!(!process::alive(drop), "answered when the removed are down");
     assert_eq!((d.pid_of("keep"), d.pid_of("alter")), (keep, alter));

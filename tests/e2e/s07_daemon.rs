@@ -81,7 +81,8 @@ fn a_reload_changes_the_shutdown_timeout() {
     let mut d = Daemon::start(&text(600));
     d.wait_file("t");
     d.home.configure(&text(1));
-    assert_eq!(d.reload(), json!({"status": "ok", "added": [], "removed": [], "changed": []}));
+    let told = json!({"now": ["shutdown_timeout"], "next_start": []});
+    assert_eq!(d.reload(), json!({"status": "ok", "added": [], "removed": [], "changed": [], "daemon": told}));
     let begun = Instant::now();
     assert_eq!(d.terminate(), 0);
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());

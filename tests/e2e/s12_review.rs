@@ -51,7 +51,7 @@ fn the_test_flag_tells_warnings_beside_errors() {
     let ran = home.test_config("[program:a]\ncommand = sleep 1\nnumproccs = 2\nautostart = ture\n");
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("c.conf:7: [program:a] autostart: "), "{ran:?}");
-    assert!(ran.stderr.contains("c.conf:6: [program:a] numproccs: "), "{ran:?}");
+    assert!(ran.stderr.contains("c.conf:6: warning: [program:a] numproccs: "), "{ran:?}");
 }
 
 #[test]

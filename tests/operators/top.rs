@@ -176,7 +176,7 @@ fn on_a_dumb_terminal_it_is_one_table_after_the_other() {
     let mut top = Terminal::of_kind("dumb", &d, &["top"]);
     top.wait(&d, "a second table", |text| text.matches("2 processes").count() == 2);
     assert!(!top.text().contains('\x1b'), "{:?}", top.text());
-    process::signal(top.child.id() as i32, Signal::SIGINT);
+    process::signal(top.child.id() as i32, Signal::SIGTERM);
     d.wait("top ends", || top.child.try_wait().unwrap());
 }
 

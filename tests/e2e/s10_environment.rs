@@ -141,7 +141,7 @@ fn row_54_no_secret_in_the_log() {
     let d =
         Daemon::start("loglevel = DEBUG\n[program:a]\ncommand = {actor}\nenvironment = TOKEN=hunter2\nstartsecs = 0\n");
     let pid = d.wait_state("a", "RUNNING").pid.unwrap();
-    assert_eq!(process::variable(pid, "TOKEN").as_deref(), Some("hunter2"));
+    assert_eq!(process::given(pid, "TOKEN"), "hunter2");
     d.reload();
     assert!(!d.log().contains("hunter2"), "{}", d.story());
 }

@@ -119,7 +119,7 @@ fn a_watchdog_that_is_fed_is_quiet() {
     let daemon = Daemon::start(&speaks("p", "send READY=1 every 100 WATCHDOG=1", "watchdog_sec = 1"));
     daemon.wait("it is healthy", || (daemon.row("p").raw["healthy"] == true).then_some(()));
     let pid = daemon.pid_of("p");
-    assert_eq!(process::variable(pid, "WATCHDOG_USEC").as_deref(), Some("1000000"));
+    assert_eq!(process::given(pid, "WATCHDOG_USEC"), "1000000");
     daemon.wait("two of its periods are over", || (daemon.row("p").raw["uptime"].as_u64() >= Some(3)).then_some(()));
     assert_eq!((daemon.pid_of("p"), daemon.log_count("no WATCHDOG=1")), (pid, 0));
 }

@@ -172,7 +172,7 @@ fn an_update_restarts_what_changed_and_lives_and_nothing_else() {
     for name in ["live", "same", "down"] {
         assert_eq!(d.row(name).pid, old(name), "{name} is left alone");
     }
-    assert_eq!(process::variable(d.pid_of("both"), "A").as_deref(), Some("b"));
+    assert_eq!(process::given(d.pid_of("both"), "A"), "b");
     let again = d.ctl(&["reload", "--restart", "--json"]);
     let told: Value = serde_json::from_str(&again.stdout).unwrap();
     assert_eq!((&told["results"], &told["message"]), (&json!([]), &json!("Nothing had to be restarted")));

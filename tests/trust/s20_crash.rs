@@ -209,15 +209,14 @@ fn the_marker_names_the_life_and_is_inherited() {
     let file: Value = serde_json::from_str(&d.home.read(".d.state.json")).unwrap();
     let life = file["life"].as_str().unwrap().to_owned();
     let kid = d.home.pids("kids")[0];
-    let marker = process::variable(d.pid_of("a"), "SUPERVICE_RUN").unwrap();
+    let marker = process::given(d.pid_of("a"), "SUPERVICE_RUN");
     assert!(marker.starts_with(&format!("{life}.")), "{marker} {life}");
     // Its parent knows of it a moment before the kernel shows the environment of what it executes.
-    let inherited = d.wait("the environment of the grandchild", || process::variable(kid, "SUPERVICE_RUN"));
-    assert_eq!(inherited, marker);
+    assert_eq!(process::given(kid, "SUPERVICE_RUN"), marker);
     let old = d.pid_of("a");
     d.done("restart", "a");
     assert_ne!(d.pid_of("a"), old);
-    assert_ne!(process::variable(d.pid_of("a"), "SUPERVICE_RUN").unwrap(), marker, "each run has its own");
+    assert_ne!(process::given(d.pid_of("a"), "SUPERVICE_RUN"), marker, "each run has its own");
 }
 
 /// Where there is no descriptor to look at /proc with, an orphan is not taken for gone.

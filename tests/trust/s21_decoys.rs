@@ -124,7 +124,7 @@ fn row_21_a_marker_alone_proves_nothing() {
     home.configure(PROGRAM);
     let d = Daemon::launch(home);
     d.wait_file("t");
-    let marker = process::variable(d.pid_of("a"), "SUPERVICE_RUN").unwrap();
+    let marker = process::given(d.pid_of("a"), "SUPERVICE_RUN");
     let home = d.murder();
     fs::remove_file(home.join(".d.state.json")).unwrap();
     let mut decoy = Bystander::with_marker(&home, Some(&marker));

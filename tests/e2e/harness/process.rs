@@ -1,6 +1,6 @@
 //! The kernel's side of the story: /proc, without asking the daemon.
 
-use super::wait::{DEADLINE, wait_until};
+use super::wait::{DEADLINE, wait_for, wait_until};
 use nix::sys::signal::{Signal, kill as send};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -93,6 +93,13 @@ pub fn variable(pid: i32, key: &str) -> Option<String> {
         let text = String::from_utf8_lossy(&entry).into_owned();
         Some(text.strip_prefix(key)?.strip_prefix('=')?.to_owned())
     })
+}
+
+/// The value of a variable that a process was given. Whoever is in the middle of an exec shows no environment.
+#[track_caller]
+pub fn given(pid: i32, key: &str) -> String {
+    let value = wait_for(DEADLINE, || variable(pid, key));
+    value.unwrap_or_else(|| panic!("process {pid} was given no {key}"))
 }
 
 /// (soft, hard) of a line of /proc/PID/limits, as words.

@@ -11,6 +11,7 @@ use crate::daemon::marker;
 use crate::engine::message::{Pid, Signal};
 use crate::engine::time::{Duration, Instant};
 use crate::sys::identity::{self, Machine, ProcStat};
+use crate::sys::kill::KillError;
 use crate::sys::{clock, kill, signals};
 use judge::{Bearer, Judgement, Members, Pack, Sight};
 use std::cell::Cell;
@@ -39,6 +40,8 @@ enum Stage {
 struct Quarry {
     pack: Pack,
     stage: Stage,
+    /// The kernel refused SIGKILL to one of it, and that is told.
+    refused: bool,
 }
 
 /// What is left of earlier daemons.
@@ -83,7 +86,7 @@ impl Daemon {
         for (pack, members) in judgement.hunted {
             let wait = pack.record.stop_wait.min(self.settings.spec().shutdown_timeout);
             members.ours.iter().for_each(|stat| ask(&pack.record, stat));
-            self.orphans.hunted.push(Quarry { pack, stage: Stage::Asked { until: self.now + wait } });
+            self.orphans.hunted.push(Quarry { pack, stage: Stage::Asked { until: self.now + wait }, refused: false });
         }
         if !self.orphans.hunted.is_empty() {
             self.spawner.hold(true);
@@ -167,17 +170,28 @@ impl Quarry {
             Stage::Asked { .. } => {
                 log::warn!("{}: what an earlier daemon left did not stop in time: SIGKILL", record.name);
                 self.stage = Stage::Killed { until: now + KILLED_WAIT };
-                strike(record, members);
+                self.strike(members);
             }
             Stage::Killed { until } => {
-                // Again each time: those that were born meanwhile have to go too.
-                strike(record, members);
                 if now >= until {
                     log::error!("{}: process group {} of an earlier daemon cannot be killed", record.name, record.pid);
                     self.stage = Stage::Stuck;
                 }
+                // Again each time: those that were born meanwhile have to go too.
+                self.strike(members);
             }
-            Stage::Stuck => strike(record, members),
+            Stage::Stuck => self.strike(members),
+        }
+    }
+
+    /// It goes on at every look, so a refusal is told once.
+    fn strike(&mut self, members: &Members) {
+        let record = &self.pack.record;
+        for stat in &members.ours {
+            let Err(error) = send(record, stat, Signal::KILL) else { continue };
+            if !std::mem::replace(&mut self.refused, true) {
+                tell_refused(record, stat, Signal::KILL, &error);
+            }
         }
     }
 }
@@ -205,27 +219,27 @@ fn is_of_this_boot(modified: SystemTime) -> bool {
 }
 
 fn ask(record: &Record, stat: &ProcStat) {
-    send(record, stat, record.stop_signal);
-    // A stopped process hears nothing but SIGKILL and this.
-    send(record, stat, signals::CONTINUE);
+    // A stopped process hears nothing but SIGKILL and the second one.
+    for signal in [record.stop_signal, signals::CONTINUE] {
+        if let Err(error) = send(record, stat, signal) {
+            tell_refused(record, stat, signal, &error);
+        }
+    }
 }
 
-fn strike(record: &Record, members: &Members) {
-    members.ours.iter().for_each(|stat| send(record, stat, Signal::KILL));
+fn tell_refused(record: &Record, stat: &ProcStat, signal: Signal, error: &KillError) {
+    log::error!("{}: signal {} to process {} failed: {error}", record.name, signal.0, stat.pid);
 }
 
-fn send(record: &Record, stat: &ProcStat, signal: Signal) {
+/// Whoever ended a moment ago needs no signal.
+fn send(record: &Record, stat: &ProcStat, signal: Signal) -> Result<(), KillError> {
     let inode = record.inode.filter(|_| stat.pid == record.pid);
     let sent = match identity::grip(stat.pid, stat.start, inode) {
         Ok(Some(grip)) => grip.signal(signal),
-        // It ended a moment ago.
-        Ok(None) => return,
+        Ok(None) => Ok(()),
         Err(error) => Err(error.into()),
     };
-    match sent {
-        Ok(()) | Err(kill::KillError::Gone) => {}
-        Err(error) => log::error!("{}: signal {} to process {} failed: {error}", record.name, signal.0, stat.pid),
-    }
+    sent.or_else(|error| if matches!(error, KillError::Gone) { Ok(()) } else { Err(error) })
 }
 
 /// The processes as /proc shows them.

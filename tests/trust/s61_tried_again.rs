@@ -115,3 +115,26 @@ fn an_exec_verdict_that_could_not_be_read_is_read_again() {
     }
     d.assert_well();
 }
+
+#[test]
+fn an_orphan_that_may_not_be_killed_is_told_of_once_and_goes_when_it_may() {
+    if !can_inject() {
+        return skip("a refused SIGKILL to an orphan", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor} --ignore TERM --touch {dir}/t\nstartsecs = 0\nstopwaitsecs = 8\n\
+         pdeathsig = false\nreconcile = kill\n",
+    );
+    d.wait_file("t");
+    let old = d.pid_of("a");
+    d.wait("it is recorded", || d.home.read(".d.state.json").contains(&format!(":{old},")).then_some(()));
+    let d = Daemon::launch(d.murder());
+    let tracer = refuse_signals(&d, "EPERM");
+    wait_refused(&d, 8);
+    assert!(process::alive(old), "{}", d.story());
+    tracer.detach();
+    d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
+    assert!(!process::alive(old));
+    assert_eq!(d.log_count("a: signal 9 to process "), 1, "{}", d.story());
+    d.assert_well();
+}

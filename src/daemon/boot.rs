@@ -310,7 +310,6 @@ impl Daemon {
         self.recall();
         limits::give_back_memory();
         self.reconcile();
-        self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
         self.report_ready();
         self.run()

@@ -330,7 +330,7 @@ impl Daemon {
                 Alarm::Press => self.press_again(),
                 Alarm::Rebind => self.rebind_again(),
                 Alarm::Memory => self.memory_due(),
-                Alarm::Orphans => self.hunt(),
+                Alarm::Orphans => self.orphans_due(),
                 Alarm::ProbeRetry => self.ask_again(),
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),

@@ -11,7 +11,7 @@ use super::{Alarm, Daemon};
 use crate::daemon::marker;
 use crate::engine::message::{Pid, Signal};
 use crate::engine::time::{Duration, Instant};
-use crate::sys::identity::{self, ProcStat, Want};
+use crate::sys::identity::{self, Grip, ProcStat, Want};
 use crate::sys::kill::KillError;
 use crate::sys::{clock, kill, signals};
 use judge::{Bearer, Judgement, Members, Pack, Sight};
@@ -42,6 +42,8 @@ enum Stage {
 struct Quarry {
     pack: Pack,
     stage: Stage,
+    /// Those who could not be made sure of when they were to be asked to stop.
+    unasked: Vec<ProcStat>,
     /// The kernel refused SIGKILL to one of it, and that is told.
     refused: bool,
 }
@@ -98,8 +100,7 @@ impl Daemon {
         self.orphans.leave(judgement.left);
         for (pack, members) in judgement.hunted {
             let wait = pack.record.stop_wait.min(self.settings.spec().shutdown_timeout);
-            members.ours.iter().for_each(|stat| ask(&pack.record, stat));
-            self.orphans.hunted.push(Quarry { pack, stage: Stage::Asked { until: self.now + wait }, refused: false });
+            self.orphans.hunted.push(Quarry::asked(pack, members.ours, self.now + wait));
         }
         let any = !self.orphans.hunted.is_empty();
         self.spawner.hold(any);
@@ -225,10 +226,21 @@ fn unseen(error: &std::io::Error) -> Judgement {
 }
 
 impl Quarry {
+    fn asked(pack: Pack, mut members: Vec<ProcStat>, until: Instant) -> Quarry {
+        members.retain(|stat| {
+            let asked = ask(&pack.record, stat);
+            if let Err(want) = &asked {
+                log::error!("{}: process {} is not asked to stop yet: {want}", pack.record.name, stat.pid);
+            }
+            asked.is_err()
+        });
+        Quarry { pack, stage: Stage::Asked { until }, unasked: members, refused: false }
+    }
+
     fn press(&mut self, members: &Members, now: Instant) {
         let record = &self.pack.record;
         match self.stage {
-            Stage::Asked { until } if now < until => {}
+            Stage::Asked { until } if now < until => self.unasked.retain(|stat| ask(record, stat).is_err()),
             Stage::Asked { .. } => {
                 log::warn!("{}: what an earlier daemon left did not stop in time: SIGKILL", record.name);
                 self.stage = Stage::Killed { until: now + KILLED_WAIT };
@@ -258,27 +270,39 @@ impl Quarry {
     }
 }
 
-fn ask(record: &Record, stat: &ProcStat) {
+/// An error: there was no room to make sure of it, and it heard nothing.
+fn ask(record: &Record, stat: &ProcStat) -> Result<(), Want> {
+    let grip = match Want::sift(grip(record, stat))? {
+        Ok(Some(grip)) => grip,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            tell_refused(record, stat, record.stop_signal, &error.into());
+            return Ok(());
+        }
+    };
     // A stopped process hears nothing but SIGKILL and the second one.
     for signal in [record.stop_signal, signals::CONTINUE] {
-        if let Err(error) = send(record, stat, signal) {
+        if let Err(error) = unless_gone(grip.signal(signal)) {
             tell_refused(record, stat, signal, &error);
         }
     }
+    Ok(())
 }
 
 fn tell_refused(record: &Record, stat: &ProcStat, signal: Signal, error: &KillError) {
     log::error!("{}: signal {} to process {} failed: {error}", record.name, signal.0, stat.pid);
 }
 
-/// Whoever ended a moment ago needs no signal.
 fn send(record: &Record, stat: &ProcStat, signal: Signal) -> Result<(), KillError> {
-    let inode = record.inode.filter(|_| stat.pid == record.pid);
-    let sent = match identity::grip(stat.pid, stat.start, inode) {
-        Ok(Some(grip)) => grip.signal(signal),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.into()),
-    };
+    grip(record, stat)?.map_or(Ok(()), |grip| unless_gone(grip.signal(signal)))
+}
+
+fn grip(record: &Record, stat: &ProcStat) -> std::io::Result<Option<Grip>> {
+    identity::grip(stat.pid, stat.start, record.inode.filter(|_| stat.pid == record.pid))
+}
+
+/// Whoever ended a moment ago needs no signal.
+fn unless_gone(sent: Result<(), KillError>) -> Result<(), KillError> {
     sent.or_else(|error| if matches!(error, KillError::Gone) { Ok(()) } else { Err(error) })
 }
 

@@ -4,7 +4,6 @@ use crate::harness::*;
 use crate::machine::*;
 use crate::s20_crash::{records, wait_recorded};
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::Duration;
 
 const ORPHAN: &str =
@@ -33,9 +32,7 @@ fn short_of(home: Home, path: &str, calls: &str, errno: &str) -> Daemon {
     launch_traced(home, &["-o", "/dev/null", "-P", &path, "-e", &injection])
 }
 
-fn state_file(home: &Home) -> PathBuf {
-    home.join(".d.state.json")
-}
+const STATE_FILE: &str = ".d.state.json";
 
 fn assert_waits(d: &Daemon, errno: &str) {
     let line = d.wait_log(PUT_OFF);
@@ -54,11 +51,11 @@ fn nobody_is_lost(path: &str, calls: &str, errno: &str) {
         return skip(&format!("{errno} at {path}"), "no strace with fault injection, or no ptrace");
     }
     let (home, old) = orphaned(ORPHAN);
-    let before = std::fs::read(state_file(&home)).unwrap();
+    let before = home.read(STATE_FILE);
     let d = short_of(home, path, calls, errno);
     assert_waits(&d, errno);
     assert!(process::alive(old) && d.home.pids("t").len() == 1, "{}", d.story());
-    assert_eq!(std::fs::read(state_file(&d.home)).unwrap(), before, "{}", d.story());
+    assert_eq!(d.home.read(STATE_FILE), before, "{}", d.story());
     let_go(&d);
     d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
     assert!(!process::alive(old), "two copies side by side\n{}", d.story());
@@ -154,18 +151,53 @@ fn no_descriptor_for_a_process() {
     assert_eq!(d.log_count("left alone"), 0, "{}", d.story());
 }
 
+/// It is asked to stop as soon as it can be made sure of, and not only killed at the end.
+#[cfg(not(feature = "portable"))]
+#[test]
+fn no_descriptor_to_ask_an_orphan_with() {
+    if !can_inject() {
+        return skip("no descriptor to ask an orphan with", "no strace with fault injection, or no ptrace");
+    }
+    let text = "[program:a]\ncommand = {actor} --note-signals {dir}/signals --touch {dir}/t\nstartsecs = 0\n\
+        stopwaitsecs = 60\npdeathsig = false\nreconcile = kill\n";
+    let (home, old) = orphaned(text);
+    // The first is the look, and those from the second on are to signal it.
+    let injection = "inject=pidfd_open:error=EMFILE:when=2+";
+    let d = launch_traced(home, &["-o", "/dev/null", "-e", "trace=pidfd_open", "-e", injection]);
+    let line = d.wait_log(&format!("a: process {old} is not asked to stop yet"));
+    assert!(line.contains("Too many open files"), "{line}");
+    assert!(process::alive(old) && d.home.pids("t").len() == 1, "{}", d.story());
+    let_go(&d);
+    d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
+    assert!(!process::alive(old) && d.home.read("signals").starts_with("SIGTERM"), "{}", d.story());
+    assert_eq!(d.log_count("SIGKILL"), 0, "{}", d.story());
+}
+
+/// Nobody can be lost where nobody is known of.
+#[test]
+fn a_first_start_waits_for_no_room() {
+    if !can_inject() {
+        return skip("no room at the first start", "no strace with fault injection, or no ptrace");
+    }
+    let home = Home::new();
+    home.configure(ORPHAN);
+    let d = short_of(home, "/proc", "openat", "EMFILE");
+    d.wait_file("t");
+    assert_eq!((d.log_count(PUT_OFF), d.log_count("reconcile is off")), (0, 1), "{}", d.story());
+}
+
 #[test]
 fn a_shutdown_that_comes_first_leaves_the_records_as_they_are() {
     if !can_inject() {
         return skip("a shutdown before the judgement", "no strace with fault injection, or no ptrace");
     }
     let (home, old) = orphaned(ORPHAN);
-    let before = std::fs::read(state_file(&home)).unwrap();
+    let before = home.read(STATE_FILE);
     let mut d = short_of(home, "/proc", "openat", "EMFILE");
     assert_waits(&d, "EMFILE");
     assert_eq!(d.terminate(), 0, "{}", d.story());
     assert!(process::alive(old));
-    assert_eq!(std::fs::read(state_file(&d.home)).unwrap(), before);
+    assert_eq!(d.home.read(STATE_FILE), before);
     let d = Daemon::launch(d.murder());
     d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
     assert!(!process::alive(old), "{}", d.story());
@@ -209,16 +241,16 @@ fn a_writer_that_could_not_be_looked_at_keeps_its_file() {
     let first = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\n");
     let pid = first.pid_of("a");
     wait_recorded(&first.home, pid);
-    let before = std::fs::read(state_file(&first.home)).unwrap();
+    let before = first.home.read(STATE_FILE);
     let home = Home::new();
-    home.configure(&format!("state_file = {}\n{ORPHAN}", state_file(&first.home).display()));
+    home.configure(&format!("state_file = {}\n{ORPHAN}", first.home.join(STATE_FILE).display()));
     let mut d = short_of(home, &format!("/proc/{}/stat", first.pid()), "openat", "EMFILE");
     assert_waits(&d, "EMFILE");
     let_go(&d);
     assert_eq!(d.wait_exit(), 1, "{}", d.story());
     assert_eq!(d.log_count(&format!("is in use by the supervice with pid {}", first.pid())), 1, "{}", d.story());
     assert!(!d.home.join("t").exists() && !d.home.socket().exists(), "{}", d.story());
-    assert_eq!(std::fs::read(state_file(&first.home)).unwrap(), before);
+    assert_eq!(first.home.read(STATE_FILE), before);
     first.assert_well();
 }
 

@@ -73,3 +73,75 @@ pub fn why_strange(reading: &Reading, modified: SystemTime, here: &Machine) -> O
 fn is_of_this_boot(modified: SystemTime) -> bool {
     clock::booted().is_some_and(|booted| modified > booted + CLOCK_SLACK) && modified <= clock::wall() + CLOCK_SLACK
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::state_file::State;
+    use crate::engine::message::Signal;
+    use crate::spec::Reconcile;
+
+    fn here() -> Machine {
+        Machine { boot: "b".to_owned(), namespace: Some(1) }
+    }
+
+    fn record() -> Record {
+        Record {
+            name: "a".to_owned(),
+            pid: 12,
+            start: Some(1),
+            inode: None,
+            run: None,
+            pdeathsig: true,
+            reconcile: Reconcile::Auto,
+            stop_signal: Signal::TERM,
+            stop_wait: Duration::ZERO,
+        }
+    }
+
+    fn past(machine: Option<Machine>, closed: bool, children: Vec<Record>, modified: SystemTime) -> Past {
+        let state = State { machine, closed, children, ..State::default() };
+        Past::Read(Reading { state, refused: Vec::new() }, modified)
+    }
+
+    #[test]
+    fn only_records_of_this_machine_and_boot_are_at_stake_and_carried_on() {
+        let now = clock::wall();
+        let arms = [
+            (Some(here()), now, true),
+            (Some(Machine { boot: "c".to_owned(), ..here() }), now, false),
+            (Some(Machine { namespace: Some(2), ..here() }), now, false),
+            (Some(Machine { namespace: None, ..here() }), now, false),
+            (None, SystemTime::UNIX_EPOCH, false),
+        ];
+        for (machine, modified, expected) in arms {
+            let past = || past(machine.clone(), false, vec![record()], modified);
+            assert_eq!(past().is_at_stake(&here()), expected, "{machine:?}");
+            assert_eq!(past().into_records(Some(&here())).len(), usize::from(expected), "{machine:?}");
+            assert!(past().into_records(None).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_did_not_end_in_order_may_have_left_somebody_unrecorded() {
+        let with = |closed, children| past(Some(here()), closed, children, clock::wall());
+        assert!(with(false, Vec::new()).is_at_stake(&here()) && !with(false, Vec::new()).is_over());
+        assert!(with(true, vec![record()]).is_at_stake(&here()) && !with(true, vec![record()]).is_over());
+        assert!(!with(true, Vec::new()).is_at_stake(&here()) && with(true, Vec::new()).is_over());
+        for past in [Past::None, Past::Damaged("torn".to_owned())] {
+            assert!(!past.is_at_stake(&here()) && !past.is_over());
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let path = Path::new("/x/state");
+        assert!(Past::None.oddities(path).is_empty());
+        assert_eq!(
+            Past::Damaged("it is torn".to_owned()).oddities(path),
+            ["the state file /x/state is not used: it is torn"]
+        );
+        let reading = Reading { state: State::default(), refused: vec!["a: why".to_owned()] };
+        assert_eq!(Past::Read(reading, clock::wall()).oddities(path), ["a record is not used: a: why"]);
+    }
+}

@@ -122,12 +122,7 @@ impl Memory {
     /// What was in the file at the start, to be judged. An error: it could not be looked at.
     pub(super) fn take_past(&mut self) -> Result<Past, Want> {
         match std::mem::replace(&mut self.prior, Prior::Settled) {
-            Prior::Seen(past) => {
-                if let Err(error) = self.file.sweep() {
-                    log::debug!("removing what an earlier daemon was writing failed: {error}");
-                }
-                Ok(past)
-            }
+            Prior::Seen(past) => Ok(past),
             Prior::Unseen(want) => {
                 self.put_off(want);
                 Err(want)
@@ -303,6 +298,9 @@ impl Memory {
 impl Daemon {
     /// The first writing: before any child of ours is made, with those an earlier daemon left.
     pub(super) fn begin_memory(&mut self) {
+        if let Err(error) = self.memory.file.sweep() {
+            log::debug!("removing what an earlier daemon was writing failed: {error}");
+        }
         self.save_children();
         if matches!(self.memory.prior, Prior::Settled) && self.memory.machine.is_none() {
             log::warn!(

@@ -85,7 +85,8 @@ impl Orphans {
 }
 
 impl Daemon {
-    /// Judges what an earlier daemon left, and begins to stop it. To be called before anything is spawned.
+    /// Judges what an earlier daemon left, begins to stop it, and to record our own. To be called before anything is
+    /// spawned.
     pub(super) fn reconcile(&mut self) {
         match self.memory.take_past().and_then(|past| self.judge(past)) {
             Ok(judgement) => self.execute(judgement),

@@ -56,6 +56,8 @@ pub(super) struct Orphans {
     stopped: usize,
     /// Looks for which there was no room.
     looks: u32,
+    /// The last look at those that are hunted failed, and that is told.
+    blind: bool,
 }
 
 impl Orphans {
@@ -158,9 +160,16 @@ impl Daemon {
     fn hunt(&mut self) {
         let begun = clock::monotonic();
         match Proc::look() {
-            Ok(sight) => self.press(&sight),
+            Ok(sight) => {
+                self.orphans.blind = false;
+                self.press(&sight);
+            }
             Err(error) => {
-                log::error!("looking for the processes of an earlier daemon failed, tried again in a second: {error}");
+                if !std::mem::replace(&mut self.orphans.blind, true) {
+                    log::error!(
+                        "looking for the processes of an earlier daemon failed, tried again each second: {error}"
+                    );
+                }
                 self.arm(LOOK_SELDOM, Alarm::Orphans);
                 return;
             }

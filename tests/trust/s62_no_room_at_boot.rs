@@ -173,6 +173,26 @@ fn no_descriptor_to_ask_an_orphan_with() {
     assert_eq!(d.log_count("SIGKILL"), 0, "{}", d.story());
 }
 
+#[test]
+fn no_descriptor_to_see_that_they_are_gone_is_told_once() {
+    if !can_inject() {
+        return skip("no descriptor in the middle of a hunt", "no strace with fault injection, or no ptrace");
+    }
+    let text = "[program:a]\ncommand = {actor} --ignore TERM --touch {dir}/t\nstartsecs = 0\nstopwaitsecs = 20\n\
+        pdeathsig = false\nreconcile = kill\n";
+    let (home, old) = orphaned(text);
+    let d = Daemon::launch(home);
+    d.wait_log("stopping what an earlier daemon left behind");
+    let trace = d.home.join("trace").display().to_string();
+    let tracer = Tracer::attach(&d, &["-o", &trace, "-P", "/proc", "-e", "inject=openat:error=EMFILE"]);
+    d.wait("it looks again", || (d.home.read("trace").lines().count() >= 3).then_some(()));
+    assert_eq!(d.log_count("looking for the processes of an earlier daemon failed"), 1, "{}", d.story());
+    assert!(process::alive(old) && d.home.pids("t").len() == 1, "{}", d.story());
+    tracer.detach();
+    d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
+    assert!(!process::alive(old), "{}", d.story());
+}
+
 /// Nobody can be lost where nobody is known of.
 #[test]
 fn a_first_start_waits_for_no_room() {

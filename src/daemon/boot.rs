@@ -22,6 +22,7 @@ use super::recorder::Recorder;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
+use super::status::LastReply;
 use super::streams::Streams;
 use super::waits::Waits;
 use super::{Daemon, PIDFILE_PLACE, vet};
@@ -260,7 +261,7 @@ fn assemble(
         linger: None,
         stale_events: 0,
         marks: Vec::new(),
-        reply_buffer: Vec::new(),
+        last_reply: LastReply::default(),
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
     daemon.open_doors()?;

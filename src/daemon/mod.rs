@@ -41,6 +41,7 @@ mod settings;
 mod shutdown;
 mod spawner;
 pub mod state_file;
+mod status;
 mod streams;
 pub mod vet;
 mod waits;
@@ -76,6 +77,7 @@ use roster::Roster;
 use settings::Settings;
 use shutdown::LastWord;
 use spawner::Spawner;
+use status::LastReply;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use streams::Streams;
@@ -191,8 +193,7 @@ pub struct Daemon {
     stale_events: u64,
     /// What the kernel said in this turn.
     marks: Vec<Option<Mark>>,
-    /// Where status replies are written before they go to their connection.
-    reply_buffer: Vec<u8>,
+    last_reply: LastReply,
 }
 
 impl Daemon {

@@ -34,6 +34,7 @@ pub(super) struct Notices {
     socket: Option<NotifySocket>,
     marked: bool,
     told: HashMap<InstanceId, Told>,
+    changes: u64,
     warned_at: Option<Instant>,
     /// Letters that nobody answers for, since the last warning.
     refused: u64,
@@ -43,7 +44,7 @@ pub(super) struct Notices {
 impl Notices {
     pub(super) fn new() -> Notices {
         let (told, buffer) = (HashMap::new(), vec![0; MAX_NOTICE]);
-        Notices { socket: None, marked: false, told, warned_at: None, refused: 0, buffer }
+        Notices { socket: None, marked: false, told, changes: 0, warned_at: None, refused: 0, buffer }
     }
 
     /// Notes that there are letters.
@@ -63,8 +64,14 @@ impl Notices {
         Some(told.status.as_str()).filter(|status| !status.is_empty())
     }
 
+    /// A number that is another one whenever somebody may have said something else.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Drops what is known of an instance that is gone.
     pub(super) fn forget(&mut self, id: InstanceId) {
+        self.changes += 1;
         self.told.remove(&id);
     }
 
@@ -179,6 +186,7 @@ impl Daemon {
             Notice::Stopping => log::info!("{name} says that it is stopping"),
             Notice::Status(status) => {
                 log::debug!("{name} says: {status}");
+                self.notices.changes += 1;
                 self.notices.told.insert(run.instance, Told { run, status });
             }
             Notice::MainPid(claimed) if claimed == Some(pid) => {}

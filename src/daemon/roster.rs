@@ -72,6 +72,7 @@ pub struct Roster {
     given: HashMap<String, Rc<[Given]>>,
     /// Some in `order` are forgotten.
     untidy: bool,
+    changes: u64,
 }
 
 impl Roster {
@@ -82,7 +83,13 @@ impl Roster {
 
     /// The same, to change it.
     pub fn entry_mut(&mut self, id: InstanceId) -> Option<&mut Entry> {
+        self.changes += 1;
         self.entries.get_mut(&id)
+    }
+
+    /// A number that is another one whenever an entry, or the order, may have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The name of an instance; of one that is forgotten, a word that says so.
@@ -138,6 +145,7 @@ impl Roster {
 
     /// Takes on a new configuration: what the engine has to do.
     pub fn adopt(&mut self, config: &Config, engine: &mut Engine) -> EnginePlan {
+        self.changes += 1;
         let mut plan = EnginePlan::default();
         self.dismiss_all_but(&config.instances, &mut plan);
         let mut order = Vec::with_capacity(config.instances.len());
@@ -157,6 +165,7 @@ impl Roster {
     /// Drops what is known of an instance that the engine let go; [`tidy`](Self::tidy) is to follow.
     pub fn forget(&mut self, id: InstanceId) {
         self.entries.remove(&id);
+        self.changes += 1;
         self.untidy = true;
     }
 
@@ -164,6 +173,7 @@ impl Roster {
     pub fn tidy(&mut self) {
         if std::mem::take(&mut self.untidy) {
             let entries = &self.entries;
+            self.changes += 1;
             self.order.retain(|id| entries.contains_key(id));
         }
     }

@@ -162,6 +162,11 @@ impl Streams {
         self.dropped.get(&id).copied()
     }
 
+    /// How many instances have lost bytes; none is ever forgotten.
+    pub(super) fn losers(&self) -> usize {
+        self.dropped.len()
+    }
+
     /// Bytes of an instance that came in so far.
     pub(super) fn carried(&self, id: InstanceId) -> u64 {
         self.carried.get(&id).copied().unwrap_or(0)

@@ -4,7 +4,7 @@
 //! than a small part of the time. A file that cannot be written is told once a minute and tried again; nothing else
 //! depends on it.
 
-use super::marker::{self, Fate};
+use super::marker;
 use super::state_file::{self, Damage, Process, Reading, Record, State};
 use super::{Alarm, Daemon};
 use crate::engine::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::spec::InstanceSpec;
 use crate::sys::atomic_file::{self, AtomicFile};
 use crate::sys::clock;
 use crate::sys::identity::{self, Machine};
-use crate::sys::limits;
+use crate::sys::{limits, spawn};
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -106,10 +106,10 @@ impl Memory {
         self.past.take().unwrap_or(Past::None)
     }
 
-    /// The marker for the next run of an instance.
-    pub(super) fn next_run(&mut self, spec: &InstanceSpec) -> String {
+    /// The next run: its number, and the marker of an instance for it.
+    pub(super) fn next_run(&mut self, spec: &InstanceSpec) -> (u64, String) {
         self.serial += 1;
-        marker::run(&self.life, self.serial, Fate::of(spec.reconcile, spec.launch.pdeathsig))
+        (self.serial, marker::of(&self.life, self.serial, spec))
     }
 
     /// Something is to be written.
@@ -203,8 +203,12 @@ impl Daemon {
             let records = self.records();
             let count = records.len();
             self.memory.write(records, false, now);
-            if count >= MANY && self.children.unproven() == 0 {
-                limits::give_back_memory();
+            if self.children.unproven() == 0 {
+                spawn::rest();
+                self.spawner.rest();
+                if count >= MANY {
+                    limits::give_back_memory();
+                }
             }
         }
         if self.memory.dirty && !self.memory.armed {
@@ -231,7 +235,7 @@ impl Daemon {
 
     fn records(&mut self) -> Vec<Record> {
         let mut records: Vec<Record> = self.orphans.records().cloned().collect();
-        records.extend(self.children.records());
+        records.extend(self.children.records(&self.memory.life));
         records
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn new() -> Notices {
-        let (told, buffer) = (HashMap::new(), vec![0; MAX_NOTICE]);
+        let (told, buffer) = (HashMap::new(), Vec::new());
         Notices { socket: None, marked: false, told, changes: 0, warned_at: None, refused: 0, buffer }
     }
 
@@ -98,7 +98,7 @@ pub(super) fn place(socket: &Path) -> PathBuf {
 impl Daemon {
     /// A launch with the address of the socket in its environment, for a program that is to speak.
     pub(super) fn with_address(&mut self, spec: &InstanceSpec) -> io::Result<Launch> {
-        let mut launch = spec.launch.clone();
+        let mut launch = Launch::clone(&spec.launch);
         let address = self.notify_address()?;
         launch.env.insert("NOTIFY_SOCKET".to_owned(), address);
         if let Some(period) = spec.policy.watchdog {
@@ -137,6 +137,7 @@ impl Daemon {
             return;
         }
         let mut buffer = std::mem::take(&mut self.notices.buffer);
+        buffer.resize(MAX_NOTICE, 0);
         for left in (0..LETTERS_PER_TURN).rev() {
             let Some(socket) = &self.notices.socket else { break };
             match socket.receive(&mut buffer) {

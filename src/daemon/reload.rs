@@ -152,7 +152,7 @@ impl Daemon {
     /// Why this configuration cannot be taken on yet.
     fn still_leaving(&self, config: &Config) -> Option<String> {
         let leaving = self.roster.leaving();
-        let name = config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(name.as_str()))?;
+        let name = config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(&***name))?;
         let why = "of the configuration before has not stopped yet: it cannot be added again now";
         Some(format!("Reload failed:\n{name} {why}"))
     }

@@ -97,7 +97,7 @@ impl Daemon {
             (None, _, _) => Instant::FAR,
         };
         let row = ProcessRow {
-            name: entry.spec.name.as_str().into(),
+            name: (&*entry.spec.name).into(),
             state: instance.state().name(),
             pid: run.and_then(|run| run.pid),
             uptime,
@@ -137,10 +137,10 @@ impl Daemon {
         }
         detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(Cow::from);
         if verbose {
-            detail.group = Some(entry.spec.group.as_str().into());
+            detail.group = Some((&*entry.spec.group).into());
             detail.restarts = Some(instance.lives().saturating_sub(1));
             detail.output_bytes = Some(self.streams.carried(id));
-            detail.program = Some(entry.spec.program.as_str().into());
+            detail.program = Some((&*entry.spec.program).into());
             detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
         }
         detail

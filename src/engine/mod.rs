@@ -67,10 +67,11 @@ impl Engine {
     }
 
     /// A new instance, STOPPED. [`Plan::added`](message::Plan::added) starts it, or a command.
-    pub fn add(&mut self, policy: Policy) -> InstanceId {
+    pub fn add(&mut self, policy: impl Into<Rc<Policy>>) -> InstanceId {
         self.changes += 1;
-        let last = self.last_policy.take().filter(|last| **last == policy);
-        let policy = last.unwrap_or_else(|| Rc::new(policy));
+        let policy = policy.into();
+        let last = self.last_policy.take().filter(|last| **last == *policy);
+        let policy = last.unwrap_or(policy);
         self.last_policy = Some(Rc::clone(&policy));
         InstanceId(self.instances.insert_with(|key| Instance::new(InstanceId(key), policy)))
     }

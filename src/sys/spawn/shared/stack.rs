@@ -36,6 +36,11 @@ impl Stack {
         }
     }
 
+    /// Of those kept one stays; a restart needs no more.
+    pub(super) fn keep_one() {
+        POOL.lock().unwrap_or_else(PoisonError::into_inner).truncate(1);
+    }
+
     /// Where it begins, as stacks grow downward; aligned as the calling conventions want it.
     pub(super) fn top(&self) -> *mut u8 {
         // SAFETY: one past the end of the mapping.

@@ -305,7 +305,10 @@ impl Daemon {
     /// Starts the programs and turns until the end.
     fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
+        // What is kept from here on comes to lie together, and not between pieces of what is dropped.
+        limits::give_back_memory();
         let plan = self.roster.adopt(&config, &mut self.engine);
+        self.prepare_history();
         // What reading it took is much, and is not needed again until the next reload.
         drop(config);
         self.recall();

@@ -122,6 +122,13 @@ impl History {
 }
 
 impl Daemon {
+    /// Makes the room for what happens to each, all of it together.
+    pub(super) fn prepare_history(&mut self) {
+        for &id in self.roster.in_order() {
+            self.history.story(id).records.reserve_exact(2);
+        }
+    }
+
     /// Keeps what happened to an instance.
     pub(super) fn note_in_history(&mut self, event: &Event) {
         let name_and = |id| format!("{} ", self.roster.name(id));

@@ -203,12 +203,9 @@ impl Daemon {
             let records = self.records();
             let count = records.len();
             self.memory.write(records, false, now);
-            if self.children.unproven() == 0 {
-                spawn::rest();
+            if self.children.unproven() == 0 && (spawn::rest() || count >= MANY) {
                 self.spawner.rest();
-                if count >= MANY {
-                    limits::give_back_memory();
-                }
+                limits::give_back_memory();
             }
         }
         if self.memory.dirty && !self.memory.armed {

@@ -7,7 +7,7 @@ use super::{Daemon, boot, vet};
 use crate::engine::id::Ticket;
 use crate::engine::message::{Command, Input, Outcome};
 use crate::spec::{Config, DaemonSpec};
-use crate::sys::clock;
+use crate::sys::{clock, limits};
 use crate::wire::reload::{Changes, Reloaded};
 use crate::wire::reply::{ErrorCode, Reply};
 
@@ -75,6 +75,8 @@ impl Daemon {
                 self.give_up(ticket, ErrorCode::Failed, &refused(text));
             }
         }
+        // The larger part of it was needed for reading only.
+        limits::give_back_memory();
         if is_meant && !self.reload_under_way {
             self.report_reloaded();
         }

@@ -46,16 +46,18 @@ impl<'a> Press<'a> {
         Press { given: &config.positions.given, texts, places, last: None }
     }
 
-    /// The same instance, and what it was given; what is as it was in the one before is shared with that.
+    /// The same instance, and what it was given; what is as it was in the one before is shared with that. All of it is
+    /// memory of its own: a piece of what reading took would keep the page that it lies in.
     pub(super) fn shared(&mut self, spec: &InstanceSpec) -> (InstanceSpec, Sheet) {
-        let mut spec = spec.clone();
-        let mut known = None;
-        if let Some((last, sheet)) = &self.last {
-            share(&mut spec.policy, &last.policy);
-            share(&mut spec.launch, &last.launch);
-            known = (last.program == spec.program).then(|| sheet.clone());
-        }
-        let sheet = known.unwrap_or_else(|| self.sheet(&spec.program));
+        let last = self.last.as_ref().map(|(last, _)| last);
+        let name: Rc<str> = (*spec.name).into();
+        let program = text_like(&spec.program, [Some(&name), last.map(|last| &last.program)]);
+        let group = text_like(&spec.group, [Some(&program), last.map(|last| &last.group)]);
+        let policy = like(&*spec.policy, last.map(|last| &last.policy));
+        let launch = like(&*spec.launch, last.map(|last| &last.launch));
+        let spec = InstanceSpec { name, program, group, policy, launch, ..spec.clone() };
+        let known = self.last.as_ref().filter(|(last, _)| last.program == spec.program);
+        let sheet = known.map(|(_, sheet)| sheet.clone()).unwrap_or_else(|| self.sheet(&spec.program));
         self.last = Some((spec.clone(), sheet.clone()));
         (spec, sheet)
     }
@@ -79,10 +81,13 @@ impl<'a> Press<'a> {
     }
 }
 
-fn share<T: PartialEq>(this: &mut Rc<T>, known: &Rc<T>) {
-    if **this == **known {
-        *this = Rc::clone(known);
-    }
+/// One that is equal, or a copy.
+fn like<T: PartialEq + Clone>(this: &T, known: Option<&Rc<T>>) -> Rc<T> {
+    known.filter(|known| ***known == *this).map_or_else(|| Rc::new(this.clone()), Rc::clone)
+}
+
+fn text_like(this: &str, known: [Option<&Rc<str>>; 2]) -> Rc<str> {
+    known.into_iter().flatten().find(|known| ***known == *this).map_or_else(|| this.into(), Rc::clone)
 }
 
 #[cfg(test)]

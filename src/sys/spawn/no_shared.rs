@@ -34,8 +34,10 @@ pub fn reserve_places() -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps nothing.
-pub fn rest() {}
+/// Keeps nothing, and knows of no burst.
+pub fn rest() -> bool {
+    false
+}
 
 /// How many descriptors are reserved.
 pub fn reserved() -> usize {

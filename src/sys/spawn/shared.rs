@@ -91,9 +91,9 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// After a burst: what was kept for the children of the next is given back.
-pub fn rest() {
-    Stack::keep_one();
+/// After a burst, which it tells: what was kept for the children of the next is given back.
+pub fn rest() -> bool {
+    Stack::keep_one()
 }
 
 /// Makes the process. `Err` gives the block back with the error number.

@@ -224,8 +224,10 @@ fn reconcile(section: &mut Reading<'_>) -> Reconcile {
 /// Several instances that are all asked at one address say nothing about each.
 fn warn_same_target(section: &mut Reading<'_>, instances: &[InstanceSpec]) {
     let [first, second, ..] = instances else { return };
-    let shared =
-        matches!(first.probe.as_deref(), Some(crate::spec::ProbeTarget::Tcp { .. } | crate::spec::ProbeTarget::Http { .. }));
+    let shared = matches!(
+        first.probe.as_deref(),
+        Some(crate::spec::ProbeTarget::Tcp { .. } | crate::spec::ProbeTarget::Http { .. })
+    );
     if shared && first.probe == second.probe {
         let option = if section.has("healthcheck_url") { "healthcheck_url" } else { "healthcheck_port" };
         section.warn(

@@ -205,13 +205,7 @@ mod tests {
         for _ in 0..count {
             let what = What::Failed { failures: 1 };
             let spec = Rc::clone(&spec);
-            events.add(Kept {
-                at: Moment(0),
-                what,
-                spec,
-                pid: None,
-                message: Some(Box::new("m".repeat(200).into())),
-            });
+            events.add(Kept { at: Moment(0), what, spec, pid: None, message: Some(Box::new("m".repeat(200).into())) });
         }
         events
     }

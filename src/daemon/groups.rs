@@ -2,13 +2,23 @@
 
 use crate::engine::id::InstanceId;
 use crate::spec::GroupSpec;
+use std::cmp::Ordering;
 
 /// All groups and their members.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    /// Sorted by name; where the members of each end, which is where those of the next begin.
-    names: Vec<(Box<str>, u32)>,
+    /// Sorted by name.
+    groups: Vec<Group>,
+    /// All names, in this order.
+    names: Box<str>,
     members: Vec<InstanceId>,
+}
+
+/// Where the name and the members of a group end, which is where those of the next begin.
+#[derive(Debug, Clone, Copy, Default)]
+struct Group {
+    name_end: u32,
+    members_end: u32,
 }
 
 impl Groups {
@@ -16,22 +26,46 @@ impl Groups {
     pub(super) fn new(groups: &[GroupSpec], find: impl Fn(&str) -> Option<InstanceId>) -> Groups {
         let mut sorted: Vec<&GroupSpec> = groups.iter().collect();
         sorted.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut all = Groups { names: Vec::with_capacity(sorted.len()), members: Vec::new() };
+        let mut all = Groups { groups: Vec::with_capacity(sorted.len()), ..Groups::default() };
         all.members.reserve_exact(sorted.iter().map(|group| group.members.len()).sum());
+        let mut names = String::new();
         for group in sorted {
+            names.push_str(&group.name);
             all.members.extend(group.members.iter().filter_map(|name| find(name)));
-            let end = u32::try_from(all.members.len()).expect("instances are fewer than four billion");
-            all.names.push((group.name.as_str().into(), end));
+            all.groups.push(Group { name_end: end(names.len()), members_end: end(all.members.len()) });
         }
+        all.names = names.into();
         all
     }
 
     /// The members of a group, in the order of the file.
     pub(super) fn members(&self, name: &str) -> Option<&[InstanceId]> {
-        let place = self.names.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        let begin = place.checked_sub(1).map_or(0, |before| self.names[before].1);
-        self.members.get(begin as usize..self.names[place].1 as usize)
+        let (mut low, mut high) = (0, self.groups.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.name(middle)?.cmp(name) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => {
+                    let (begin, end) = (self.before(middle).members_end, self.groups.get(middle)?.members_end);
+                    return self.members.get(begin as usize..end as usize);
+                }
+            }
+        }
+        None
     }
+
+    fn name(&self, place: usize) -> Option<&str> {
+        self.names.get(self.before(place).name_end as usize..self.groups.get(place)?.name_end as usize)
+    }
+
+    fn before(&self, place: usize) -> Group {
+        place.checked_sub(1).and_then(|before| self.groups.get(before)).copied().unwrap_or_default()
+    }
+}
+
+fn end(length: usize) -> u32 {
+    u32::try_from(length).expect("a configuration is shorter than four billion bytes")
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub(super) struct Memory {
     armed: bool,
     not_before: Instant,
     complained: Option<Instant>,
+    /// So many records were written since memory was last given back.
+    wrote: Option<usize>,
 }
 
 impl Memory {
@@ -74,6 +76,7 @@ impl Memory {
             armed: false,
             not_before: Instant::ZERO,
             complained: None,
+            wrote: None,
         };
         let past = memory.read().map_err(failed)?;
         if let Some(pid) = memory.living_writer(&past) {
@@ -193,6 +196,11 @@ impl Daemon {
 
     /// Step 7 of the turn: what changed goes to the disk, or waits for its time.
     pub(super) fn save_children(&mut self) {
+        self.write_children();
+        self.rest_after_writing();
+    }
+
+    fn write_children(&mut self) {
         let changed = self.children.take_changed();
         self.memory.dirty |= changed;
         if !self.memory.dirty || self.memory.machine.is_none() || self.memory.past.is_some() {
@@ -203,14 +211,23 @@ impl Daemon {
             let records = self.records();
             let count = records.len();
             self.memory.write(records, false, now);
-            if self.children.unproven() == 0 && (spawn::rest() || count >= MANY) {
-                self.spawner.rest();
-                limits::give_back_memory();
-            }
+            self.memory.wrote = Some(count);
         }
         if self.memory.dirty && !self.memory.armed {
             self.memory.armed = true;
             self.alarms.arm(self.memory.not_before, Alarm::Memory);
+        }
+    }
+
+    /// Once all are through their exec, what that and the writing took is given back where it was much.
+    fn rest_after_writing(&mut self) {
+        if self.memory.wrote.is_none() || self.children.unproven() > 0 {
+            return;
+        }
+        let is_large = self.memory.wrote.take().is_some_and(|count| count >= MANY);
+        if spawn::rest() || is_large {
+            self.spawner.rest();
+            limits::give_back_memory();
         }
     }
 

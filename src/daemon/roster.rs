@@ -179,13 +179,7 @@ impl Roster {
         id
     }
 
-    fn enrol(
-        &mut self,
-        spec: InstanceSpec,
-        given: Sheet,
-        engine: &mut Engine,
-        plan: &mut EnginePlan,
-    ) -> InstanceId {
+    fn enrol(&mut self, spec: InstanceSpec, given: Sheet, engine: &mut Engine, plan: &mut EnginePlan) -> InstanceId {
         let id = engine.add(Rc::clone(&spec.policy));
         let (spec, leaving) = (Rc::new(spec), false);
         self.entries.insert(id, Entry { spec, plan: None, given, fault: None, shortage_told: None, leaving });

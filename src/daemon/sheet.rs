@@ -2,16 +2,29 @@
 
 use crate::config::options::{self, Section};
 use crate::spec::{Config, Given, InstanceSpec};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The options that a program was given. Its instances share it.
 #[derive(Debug, Clone)]
-pub struct Sheet(Rc<[Line]>);
+pub struct Sheet {
+    book: Rc<Book>,
+    begin: u32,
+    end: u32,
+}
+
+/// What all programs were given, in two pieces of memory.
+#[derive(Debug, Default)]
+struct Book {
+    lines: Box<[Line]>,
+    /// Each text once.
+    text: Box<str>,
+}
 
 #[derive(Debug)]
 struct Line {
-    text: Rc<str>,
+    start: u32,
+    length: u32,
     line: u32,
     /// Its place among the options of a program.
     option: u16,
@@ -22,62 +35,82 @@ impl Sheet {
     /// As it was given.
     pub(super) fn given(&self) -> Vec<Given> {
         let names: Vec<&'static str> = options::of(Section::Program).map(|option| option.name).collect();
+        let lines = self.book.lines.get(self.begin as usize..self.end as usize).unwrap_or_default();
         let given = |line: &Line| {
-            let (option, text) = (*names.get(usize::from(line.option))?, (*line.text).into());
-            Some(Given { option, line: line.line, inherited: line.inherited, text })
+            let text = self.book.text.get(line.start as usize..)?.get(..line.length as usize)?;
+            let option = *names.get(usize::from(line.option))?;
+            Some(Given { option, line: line.line, inherited: line.inherited, text: text.into() })
         };
-        self.0.iter().filter_map(given).collect()
+        lines.iter().filter_map(given).collect()
     }
+}
+
+/// A book in the making.
+#[derive(Default)]
+struct Writer<'a> {
+    places: HashMap<&'static str, u16>,
+    texts: HashMap<&'a str, u32>,
+    text: String,
+    lines: Vec<Line>,
+}
+
+impl<'a> Writer<'a> {
+    /// Adds what a program was given: where that begins and ends.
+    fn add(&mut self, given: &'a [Given]) -> (u32, u32) {
+        let begin = self.lines.len();
+        for Given { option, line, inherited, text } in given {
+            let Some(&option) = self.places.get(option) else { continue };
+            let end = number(self.text.len());
+            let start = *self.texts.entry(text).or_insert(end);
+            if start == end {
+                self.text.push_str(text);
+            }
+            self.lines.push(Line { start, length: number(text.len()), line: *line, option, inherited: *inherited });
+        }
+        (number(begin), number(self.lines.len()))
+    }
+}
+
+fn number(length: usize) -> u32 {
+    u32::try_from(length).expect("a configuration is shorter than four billion bytes")
 }
 
 /// Makes a configuration small, instance by instance.
 pub(super) struct Press<'a> {
-    given: &'a HashMap<String, Rc<[Given]>>,
-    texts: HashSet<Rc<str>>,
-    places: HashMap<&'static str, u16>,
+    book: Rc<Book>,
+    sheets: HashMap<&'a str, (u32, u32)>,
     /// The last one: what follows is mostly like it.
-    last: Option<(InstanceSpec, Sheet)>,
+    last: Option<InstanceSpec>,
 }
 
 impl<'a> Press<'a> {
     pub(super) fn new(config: &'a Config) -> Press<'a> {
         let names = options::of(Section::Program).map(|option| option.name);
-        let (texts, places) = (HashSet::new(), names.zip(0..).collect());
-        Press { given: &config.positions.given, texts, places, last: None }
+        let mut writer = Writer { places: names.zip(0..).collect(), ..Writer::default() };
+        let given = config.positions.given.iter();
+        let sheets = given.map(|(program, given)| (program.as_str(), writer.add(given))).collect();
+        let book = Rc::new(Book { lines: writer.lines.into(), text: writer.text.into() });
+        Press { book, sheets, last: None }
     }
 
     /// The same instance, and what it was given; what is as it was in the one before is shared with that. All of it is
     /// memory of its own: a piece of what reading took would keep the page that it lies in.
     pub(super) fn shared(&mut self, spec: &InstanceSpec) -> (InstanceSpec, Sheet) {
-        let last = self.last.as_ref().map(|(last, _)| last);
+        let last = self.last.as_ref();
         let name: Rc<str> = (*spec.name).into();
         let program = text_like(&spec.program, [Some(&name), last.map(|last| &last.program)]);
         let group = text_like(&spec.group, [Some(&program), last.map(|last| &last.group)]);
         let policy = like(&*spec.policy, last.map(|last| &last.policy));
         let launch = like(&*spec.launch, last.map(|last| &last.launch));
         let spec = InstanceSpec { name, program, group, policy, launch, ..spec.clone() };
-        let known = self.last.as_ref().filter(|(last, _)| last.program == spec.program);
-        let sheet = known.map(|(_, sheet)| sheet.clone()).unwrap_or_else(|| self.sheet(&spec.program));
-        self.last = Some((spec.clone(), sheet.clone()));
+        self.last = Some(spec.clone());
+        let sheet = self.sheet(&spec.program);
         (spec, sheet)
     }
 
-    fn sheet(&mut self, program: &str) -> Sheet {
-        let given = self.given.get(program).map_or(&[][..], |given| given);
-        Sheet(given.iter().filter_map(|given| self.line(given)).collect())
-    }
-
-    fn line(&mut self, given: &Given) -> Option<Line> {
-        let option = *self.places.get(given.option)?;
-        let text = match self.texts.get(&*given.text) {
-            Some(text) => Rc::clone(text),
-            None => {
-                let text: Rc<str> = (*given.text).into();
-                self.texts.insert(Rc::clone(&text));
-                text
-            }
-        };
-        Some(Line { text, line: given.line, option, inherited: given.inherited })
+    fn sheet(&self, program: &str) -> Sheet {
+        let (begin, end) = self.sheets.get(program).copied().unwrap_or_default();
+        Sheet { book: Rc::clone(&self.book), begin, end }
     }
 }
 
@@ -108,10 +141,9 @@ mod tests {
         }
         let launches: Vec<_> = pressed.windows(2).map(|two| Rc::ptr_eq(&two[0].0.launch, &two[1].0.launch)).collect();
         assert_eq!(launches, [true, true, false]);
-        let sheets: Vec<_> = pressed.windows(2).map(|two| Rc::ptr_eq(&two[0].1.0, &two[1].1.0)).collect();
-        assert_eq!(sheets, [true, false, false]);
-        let texts = |at: usize| pressed[at].1.0.iter().find(|line| &*line.text == "x 1").map(|line| Rc::as_ptr(&line.text));
-        assert_eq!(texts(0), texts(2));
+        let programs: Vec<_> = pressed.windows(2).map(|two| Rc::ptr_eq(&two[0].0.program, &two[1].0.program)).collect();
+        assert_eq!(programs, [true, false, false]);
+        assert_eq!(press.book.text.matches("x 1").count(), 1);
     }
 
     #[test]

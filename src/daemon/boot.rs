@@ -308,9 +308,9 @@ impl Daemon {
         // What is kept from here on comes to lie together, and not between pieces of what is dropped.
         limits::give_back_memory();
         let plan = self.roster.adopt(&config, &mut self.engine);
-        self.prepare_history();
         // What reading it took is much, and is not needed again until the next reload.
         drop(config);
+        self.prepare_history();
         self.recall();
         limits::give_back_memory();
         self.reconcile();

@@ -190,7 +190,7 @@ impl Roster {
     fn sort(&mut self) {
         let is_staying = |id: &InstanceId| self.entries.get(*id).is_some_and(|entry| !entry.leaving);
         let mut by_name: Vec<InstanceId> = self.order.iter().copied().filter(is_staying).collect();
-        by_name.sort_unstable_by(|&a, &b| self.name(a).cmp(self.name(b)));
+        by_name.sort_by(|&a, &b| self.name(a).cmp(self.name(b)));
         self.by_name = by_name;
     }
 }

@@ -1,5 +1,7 @@
 //! What became of each instance, in order and bounded: the answer to `why`.
 
+mod record;
+
 use super::Daemon;
 use super::beside::Beside;
 use super::moment::Moment;
@@ -8,15 +10,16 @@ use super::report;
 use super::streams::Turn;
 use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key, RunId};
-use crate::engine::message::{Cause, Event, Pid, State};
+use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
-use crate::wire::history::{Entry, Happening, LastWords};
+use crate::wire::history::Entry;
 use crate::wire::reload::Changes;
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use crate::wire::text;
-use std::borrow::Cow;
+pub(super) use record::Record;
+use record::What;
 use std::collections::VecDeque;
 
 /// Records of one instance; the oldest go first.
@@ -51,34 +54,6 @@ struct More {
     order: Option<Box<str>>,
     /// All of it happened under an earlier daemon.
     recalled: bool,
-}
-
-/// One thing that happened.
-#[derive(Debug)]
-pub(super) struct Record {
-    at: Moment,
-    what: What,
-    pub(super) recording: Option<RecordingId>,
-}
-
-/// What happened. The two that happen to each are kept without their words.
-#[derive(Debug)]
-enum What {
-    Started(Pid),
-    Running,
-    Told(Box<Told>),
-}
-
-#[derive(Debug)]
-struct Told {
-    event: Cow<'static, str>,
-    text: Box<str>,
-}
-
-impl What {
-    fn told(event: impl Into<Cow<'static, str>>, text: &str) -> What {
-        What::Told(Box::new(Told { event: event.into(), text: text::echoed(text).into() }))
-    }
 }
 
 impl Story {
@@ -355,41 +330,6 @@ impl Daemon {
                 let before = more.ending.as_ref().map(|ending| format!("; before that: {ending}{words}"));
                 format!("{state}{}{}", run.unwrap_or_default(), before.unwrap_or_default())
             }
-        }
-    }
-}
-
-impl Record {
-    /// When it happened, in milliseconds since 1970.
-    pub(super) fn unix_ms(&self) -> u64 {
-        self.at.0
-    }
-
-    /// Of which kind it is.
-    pub(super) fn event(&self) -> &str {
-        match &self.what {
-            What::Started(_) => "started",
-            What::Running => "running",
-            What::Told(told) => &told.event,
-        }
-    }
-
-    /// What people are told.
-    pub(super) fn text(&self) -> Cow<'_, str> {
-        match &self.what {
-            What::Started(pid) => format!("started (pid {pid})").into(),
-            What::Running => "is RUNNING".into(),
-            What::Told(told) => told.text.as_ref().into(),
-        }
-    }
-
-    fn told(&self, output: Vec<LastWords>) -> Happening {
-        Happening {
-            at: clock::local_timestamp(self.at.time()),
-            unix_ms: self.unix_ms(),
-            event: self.event().to_owned(),
-            text: self.text().into_owned(),
-            output,
         }
     }
 }

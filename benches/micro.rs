@@ -133,5 +133,5 @@ impl Lives {
 fn policy() -> Policy {
     let config =
         config::parse(b"[program:p]\ncommand = /bin/true\nstartsecs = 0\nautorestart = true\n", Path::new("/"));
-    config.expect("it has no errors").instances.remove(0).policy
+    config.expect("it has no errors").instances.remove(0).policy.as_ref().clone()
 }

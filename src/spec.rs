@@ -118,25 +118,25 @@ impl LogLevel {
     }
 }
 
-/// One numprocs slot of a `[program:NAME]`.
+/// One numprocs slot of a `[program:NAME]`. There are thousands of them: what is equal in many is shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceSpec {
     /// `NAME`, or `NAME:00`, `NAME:01`, … with `numprocs` above 1.
-    pub name: String,
+    pub name: Rc<str>,
     /// The program it belongs to.
-    pub program: String,
+    pub program: Rc<str>,
     /// The group it belongs to.
-    pub group: String,
+    pub group: Rc<str>,
     /// What the engine needs to know.
-    pub policy: Policy,
+    pub policy: Rc<Policy>,
     /// What is run, and how.
-    pub launch: Launch,
+    pub launch: Rc<Launch>,
     /// Where stdout goes.
     pub stdout: LogSpec,
     /// Where stderr goes.
     pub stderr: LogSpec,
     /// What its health checks ask; present exactly when `policy.health` is.
-    pub probe: Option<ProbeTarget>,
+    pub probe: Option<Box<ProbeTarget>>,
     /// What happens to it when a later daemon finds it as an orphan.
     pub reconcile: Reconcile,
 }

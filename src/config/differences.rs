@@ -96,25 +96,25 @@ fn differ<'a, T: PartialEq>(
 }
 
 fn kind(spec: &InstanceSpec) -> Option<std::mem::Discriminant<ProbeTarget>> {
-    spec.probe.as_ref().map(std::mem::discriminant)
+    spec.probe.as_deref().map(std::mem::discriminant)
 }
 
 fn address(spec: &InstanceSpec) -> Option<(&str, u16)> {
-    match spec.probe.as_ref()? {
+    match spec.probe.as_deref()? {
         ProbeTarget::Tcp { host, port } | ProbeTarget::Http { host, port, .. } => Some((host, *port)),
         ProbeTarget::Script { .. } => None,
     }
 }
 
 fn command(spec: &InstanceSpec) -> Option<&str> {
-    match spec.probe.as_ref()? {
+    match spec.probe.as_deref()? {
         ProbeTarget::Script { command } => Some(command),
         ProbeTarget::Tcp { .. } | ProbeTarget::Http { .. } => None,
     }
 }
 
 fn page(spec: &InstanceSpec) -> Option<(&str, &[(u16, u16)])> {
-    match spec.probe.as_ref()? {
+    match spec.probe.as_deref()? {
         ProbeTarget::Http { path, statuses, .. } => Some((path, statuses)),
         ProbeTarget::Tcp { .. } | ProbeTarget::Script { .. } => None,
     }

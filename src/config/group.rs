@@ -60,7 +60,7 @@ fn hint(section: &Reading<'_>, member: &str, programs: &BTreeSet<String>) -> Str
 pub(super) fn groups<'a>(order: impl Iterator<Item = &'a str>, instances: &[InstanceSpec]) -> Vec<GroupSpec> {
     let mut members: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for instance in instances {
-        members.entry(&instance.group).or_default().push(instance.name.clone());
+        members.entry(&instance.group).or_default().push(instance.name.to_string());
     }
     let group = |name: &str| Some(GroupSpec { name: name.to_owned(), members: members.remove(name)? });
     order.filter_map(group).collect()

@@ -68,7 +68,10 @@ pub fn draft(text: &[u8], working_dir: &Path) -> Draft {
     let mut instances = building.programs(&daemon);
     let membership = building.groups(&instances);
     for instance in &mut instances {
-        instance.group = membership.group_of(&instance.program).to_owned();
+        let group = membership.group_of(&instance.program);
+        if *group != *instance.group {
+            instance.group = group.into();
+        }
     }
     let groups = group::groups(document.sections().filter_map(own_name), &instances);
     let (errors, warnings) = problems.into_parts();
@@ -110,7 +113,7 @@ impl<'a> Building<'a> {
             for instance in program::read(&mut section, name, &mut room) {
                 writers.add(&mut section, &instance);
                 let line = section.document.header_line(header);
-                match taken.insert(instance.name.clone(), line) {
+                match taken.insert(instance.name.to_string(), line) {
                     None => all.push(instance),
                     Some(first) => {
                         let name = quoted(&instance.name);
@@ -138,7 +141,7 @@ impl<'a> Building<'a> {
     fn warn_merged(&mut self, membership: &Membership, instances: &[InstanceSpec]) {
         let groups = self.names(options::Section::Group);
         let alone =
-            |instance: &&InstanceSpec| membership.is_alone(&instance.program) && groups.contains(&instance.program);
+            |instance: &&InstanceSpec| membership.is_alone(&instance.program) && groups.contains(&*instance.program);
         for instance in instances.iter().filter(alone) {
             let header = format!("program:{}", instance.program);
             let name = quoted(&instance.program);

@@ -10,6 +10,7 @@ use crate::engine::message::Signal;
 use crate::engine::policy::{Autorestart, Consequence, Policy, Readiness};
 use crate::spec::{InstanceSpec, Launch, Reconcile};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Words and variables of all instances together take at most so many bytes.
 pub const MAX_EXPANDED: usize = 256 << 20;
@@ -44,9 +45,9 @@ pub(super) fn read(section: &mut Reading<'_>, name: &str, room: &mut Room) -> Ve
 }
 
 /// What is the same for all instances.
-struct Program<'a> {
-    name: &'a str,
-    policy: Policy,
+struct Program {
+    name: Rc<str>,
+    policy: Rc<Policy>,
     limits: Limits,
     health: Health,
     launch: Launch,
@@ -54,8 +55,8 @@ struct Program<'a> {
     reconcile: Reconcile,
 }
 
-impl<'a> Program<'a> {
-    fn read(section: &mut Reading<'_>, name: &'a str) -> Program<'a> {
+impl Program {
+    fn read(section: &mut Reading<'_>, name: &str) -> Program {
         let health = Health::read(section);
         let environment = match section.raw("environment").map(environment::list) {
             Some(Ok(variables)) => variables,
@@ -68,6 +69,7 @@ impl<'a> Program<'a> {
         let launch = launch(section);
         let reconcile = reconcile(section);
         let (policy, limits) = (policy(section, &health), Limits::read(section));
+        let (name, policy) = (name.into(), Rc::new(policy));
         Program { name, policy, limits, health, launch, environment, reconcile }
     }
 
@@ -87,23 +89,23 @@ impl<'a> Program<'a> {
         }
         room.bytes -= bytes;
         Some(InstanceSpec {
-            name: instance_name(self.name, section.slot, numprocs),
-            program: self.name.to_owned(),
-            group: String::new(),
-            policy: self.policy.clone(),
-            launch,
+            name: instance_name(&self.name, section.slot, numprocs),
+            program: Rc::clone(&self.name),
+            group: Rc::clone(&self.name),
+            policy: Rc::clone(&self.policy),
+            launch: Rc::new(launch),
             stdout,
             stderr,
-            probe,
+            probe: probe.map(Box::new),
             reconcile: self.reconcile,
         })
     }
 }
 
-fn instance_name(program: &str, slot: u32, numprocs: u32) -> String {
+fn instance_name(program: &Rc<str>, slot: u32, numprocs: u32) -> Rc<str> {
     match numprocs {
-        1 => program.to_owned(),
-        _ => format!("{program}:{slot:02}"),
+        1 => Rc::clone(program),
+        _ => format!("{program}:{slot:02}").into(),
     }
 }
 
@@ -222,8 +224,10 @@ fn reconcile(section: &mut Reading<'_>) -> Reconcile {
 /// Several instances that are all asked at one address say nothing about each.
 fn warn_same_target(section: &mut Reading<'_>, instances: &[InstanceSpec]) {
     let [first, second, ..] = instances else { return };
-    let shared =
-        matches!(&first.probe, Some(crate::spec::ProbeTarget::Tcp { .. } | crate::spec::ProbeTarget::Http { .. }));
+    let shared = matches!(
+        first.probe.as_deref(),
+        Some(crate::spec::ProbeTarget::Tcp { .. } | crate::spec::ProbeTarget::Http { .. })
+    );
     if shared && first.probe == second.probe {
         let option = if section.has("healthcheck_url") { "healthcheck_url" } else { "healthcheck_port" };
         section.warn(

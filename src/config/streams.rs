@@ -109,8 +109,8 @@ impl<'a> Writers<'a> {
         for (option, stream) in [("stdout_logfile", &instance.stdout), ("stderr_logfile", &instance.stderr)] {
             let LogTarget::File(path) = &stream.target else { continue };
             let key = self.absolute(path);
-            let known = self.first.entry(key).or_insert_with(|| (instance.name.clone(), false));
-            if known.0 != instance.name && !known.1 {
+            let known = self.first.entry(key).or_insert_with(|| (instance.name.to_string(), false));
+            if *known.0 != *instance.name && !known.1 {
                 known.1 = true;
                 let (other, this, path) = (quoted(&known.0), quoted(&instance.name), quoted(&path.to_string_lossy()));
                 section.warn(option, format!("{path} is written by {other} and by {this} (a file of its own for each, by %(process_num)s or another name)"));

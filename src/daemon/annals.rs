@@ -17,6 +17,9 @@ use std::path::Path;
 /// The lines of a turn that is busier than this are written before it ends.
 const BUFFER_MAX: usize = 256 << 10;
 
+/// Room for so many bytes is kept from turn to turn.
+const BUFFER_KEPT: usize = 4 << 10;
+
 /// From one complaint to the next.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
@@ -61,6 +64,7 @@ impl Annals {
         let written = journal.append(&self.lines);
         let path = journal.path().display().to_string();
         self.lines.clear();
+        self.lines.shrink_to(BUFFER_KEPT);
         let records = std::mem::take(&mut self.records);
         match written {
             Ok(()) if std::mem::take(&mut self.is_told) => {
@@ -132,8 +136,8 @@ impl Daemon {
         let entry = Entry {
             name: self.roster.name(id).into(),
             unix_ms: record.unix_ms(),
-            event: record.event.as_ref().into(),
-            text: record.text.as_ref().into(),
+            event: record.event().into(),
+            text: record.text(),
             output,
         };
         self.annals.add(&entry);

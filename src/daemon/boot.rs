@@ -22,6 +22,7 @@ use super::recorder::Recorder;
 use super::roster::Roster;
 use super::settings::Settings;
 use super::spawner::Spawner;
+use super::status::LastReply;
 use super::streams::Streams;
 use super::waits::Waits;
 use super::{Daemon, PIDFILE_PLACE, vet};
@@ -262,7 +263,7 @@ fn assemble(
         linger: None,
         stale_events: 0,
         marks: Vec::new(),
-        reply_buffer: Vec::new(),
+        last_reply: LastReply::default(),
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
     daemon.open_doors()?;
@@ -306,9 +307,12 @@ impl Daemon {
     /// Starts the programs and turns until the end.
     fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
+        // What is kept from here on comes to lie together, and not between pieces of what is dropped.
+        limits::give_back_memory();
         let plan = self.roster.adopt(&config, &mut self.engine);
         // What reading it took is much, and is not needed again until the next reload.
         drop(config);
+        self.prepare_history();
         self.recall();
         limits::give_back_memory();
         self.reconcile();

@@ -12,10 +12,10 @@ pub(super) fn compare(old: &InstanceSpec, new: &InstanceSpec, changes: &mut Chan
         return;
     }
     if old.group != new.group {
-        changes.regrouped.push(new.name.clone());
+        changes.regrouped.push(new.name.to_string());
     }
     if !differs_only_in_group(old, new) {
-        changes.changed.push(new.name.clone());
+        changes.changed.push(new.name.to_string());
         changes.effects.push(effect(&new.name, &differences::of_instance(old, new)));
     }
 }

@@ -1,5 +1,6 @@
 //! The only place where pids live: which process is which run, and what is left of its group.
 
+use super::marker;
 use super::state_file::Record;
 use crate::engine::id::{Key, RunId};
 use crate::engine::message::{ExitStatus, Pid, SpawnError};
@@ -9,6 +10,7 @@ use crate::spec::InstanceSpec;
 use crate::sys::identity;
 use crate::sys::spawn::Verdict;
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -17,30 +19,31 @@ use std::rc::Rc;
 pub struct Trace {
     /// What it was started with.
     pub spec: Rc<InstanceSpec>,
-    /// The marker in its environment.
-    pub marker: String,
+    /// Which of the runs of this daemon it is; the marker in its environment says so.
+    pub serial: u64,
     /// Its start, and the inode of its pidfd; looked up when it is recorded.
-    identity: Option<(Option<u64>, Option<u64>)>,
+    identity: Option<(Option<NonZeroU64>, Option<NonZeroU64>)>,
 }
 
 impl Trace {
     /// Of a child that nobody looked at yet.
-    pub fn new(spec: Rc<InstanceSpec>, marker: String) -> Trace {
-        Trace { spec, marker, identity: None }
+    pub fn new(spec: Rc<InstanceSpec>, serial: u64) -> Trace {
+        Trace { spec, serial, identity: None }
     }
 
-    fn record(&mut self, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
+    fn record(&mut self, life: &str, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
         let (start, inode) = *self.identity.get_or_insert_with(|| {
             // Once it is reaped, only its marker tells its group from others.
             let stat = if reaped { None } else { identity::stat(pid).ok().flatten() };
-            (stat.map(|stat| stat.start), pidfd.and_then(identity::unique_inode))
+            let inode = pidfd.and_then(identity::unique_inode);
+            (stat.and_then(|stat| NonZeroU64::new(stat.start)), inode.and_then(NonZeroU64::new))
         });
         Record {
-            name: self.spec.name.clone(),
+            name: self.spec.name.to_string(),
             pid,
-            start,
-            inode,
-            run: Some(self.marker.clone()),
+            start: start.map(NonZeroU64::get),
+            inode: inode.map(NonZeroU64::get),
+            run: Some(marker::of(life, self.serial, &self.spec)),
             pdeathsig: self.spec.launch.pdeathsig,
             reconcile: self.spec.reconcile,
             stop_signal: self.spec.policy.stop_signal,
@@ -61,15 +64,22 @@ pub struct Child {
     /// What is recorded of it; a helper of ours is not.
     pub trace: Option<Trace>,
     /// The exec verdict still to come.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Box<Verdict>>,
     /// The verdict was bad; told to the engine when the process is reaped.
     pub failed: Option<SpawnError>,
     /// The program runs, so its process group exists.
     pub confirmed: bool,
     /// Reaped; only its group is left.
     pub reaped: Option<ExitStatus>,
-    /// When SIGKILL went out.
-    pub killed_at: Option<Instant>,
+    /// SIGKILL went out.
+    pub killing: Option<Box<Killing>>,
+}
+
+/// The end of a child that would not go.
+#[derive(Debug, Clone, Copy)]
+pub struct Killing {
+    /// When SIGKILL went out last.
+    pub at: Instant,
     /// When /proc was last asked whether only zombies are left.
     pub looked_at: Option<Instant>,
 }
@@ -82,13 +92,18 @@ impl Child {
             pid,
             pidfd,
             trace,
-            verdict: Some(verdict),
+            verdict: Some(Box::new(verdict)),
             failed: None,
             confirmed: false,
             reaped: None,
-            killed_at: None,
-            looked_at: None,
+            killing: None,
         }
+    }
+
+    /// Notes that SIGKILL went out.
+    pub fn note_killed(&mut self, at: Instant) {
+        let looked_at = self.killing.as_ref().and_then(|killing| killing.looked_at);
+        self.killing = Some(Box::new(Killing { at, looked_at }));
     }
 }
 
@@ -144,7 +159,7 @@ impl Children {
         let verdict = self.table.get_mut(key)?.verdict.take();
         self.unproven -= usize::from(verdict.is_some());
         self.unheard.remove(&key);
-        verdict
+        verdict.map(|verdict| *verdict)
     }
 
     /// Notes that the leader is reaped; its pid names only a group from now on.
@@ -222,11 +237,11 @@ impl Children {
         std::mem::take(&mut self.changed)
     }
 
-    /// What a later daemon has to know of all of them.
-    pub fn records(&mut self) -> impl Iterator<Item = Record> {
-        self.table.iter_mut().filter_map(|(_, child)| {
+    /// What a later daemon has to know of all of them; `life` is this one's.
+    pub fn records(&mut self, life: &str) -> impl Iterator<Item = Record> {
+        self.table.iter_mut().filter_map(move |(_, child)| {
             let (pid, pidfd, reaped) = (child.pid, child.pidfd.as_ref(), child.reaped.is_some());
-            Some(child.trace.as_mut()?.record(pid, pidfd, reaped))
+            Some(child.trace.as_mut()?.record(life, pid, pidfd, reaped))
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A child's verdict is always told before its death: a dead child's verdict is complete, so the two never race.
 
-use super::children::Child;
+use super::children::{Child, Killing};
 use super::{Alarm, Daemon};
 use crate::engine::id::{Key, RunId};
 use crate::engine::message::{ExitStatus, Input, Pid, SpawnError};
@@ -223,7 +223,7 @@ impl Daemon {
         child.failed = Some(error);
         if let Some(entry) = self.roster.entry_mut(child.run.instance) {
             let subject = entry.plan.as_ref().map(|plan| plan.subject(&error, candidate)).unwrap_or_default();
-            entry.fault = Some(spawn::describe(&error, &subject));
+            entry.fault = Some(spawn::describe(&error, &subject).into());
         }
     }
 
@@ -234,12 +234,9 @@ impl Daemon {
         if !has_members(child) {
             return Some(child.run);
         }
-        let due = child.killed_at.is_some_and(|at| now.since(at) >= ZOMBIES_AFTER)
-            && child.looked_at.is_none_or(|at| now.since(at) >= ZOMBIES_AFTER);
-        if !due {
-            return None;
-        }
-        child.looked_at = Some(now);
+        let is_old = |at| now.since(at) >= ZOMBIES_AFTER;
+        let due = |killing: &&mut Box<Killing>| is_old(killing.at) && killing.looked_at.is_none_or(is_old);
+        child.killing.as_mut().filter(due)?.looked_at = Some(now);
         match kill::group_only_zombies(child.pid) {
             Ok(Some(true)) => {
                 let (run, pid) = (child.run, child.pid);

@@ -23,13 +23,13 @@ impl Daemon {
             return self.answer_conn(conn, &Reply::error(ErrorCode::NotFound, "Process not found", None), id);
         };
         let spec = Rc::clone(&entry.spec);
-        let given = self.roster.given(&spec.program);
+        let given = entry.given.given();
         let veil = Veil { all: !self.is_let(conn, Role::Admin) };
         let variables = variables(&spec, &given, &veil);
         let description = Description {
-            name: spec.name.clone(),
-            program: spec.program.clone(),
-            group: spec.group.clone(),
+            name: spec.name.to_string(),
+            program: spec.program.to_string(),
+            group: spec.group.to_string(),
             file: self.config_path.display().to_string(),
             options: options::of(Section::Program).map(|option| setting(option, &spec, &given, &variables)).collect(),
             variables,
@@ -92,7 +92,7 @@ fn listed(variables: &[Variable]) -> String {
 
 /// The number of an instance within its program.
 fn slot(spec: &InstanceSpec) -> u32 {
-    let rest = spec.name.strip_prefix(spec.program.as_str()).and_then(|rest| rest.strip_prefix(':'));
+    let rest = spec.name.strip_prefix(&*spec.program).and_then(|rest| rest.strip_prefix(':'));
     rest.and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 

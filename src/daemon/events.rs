@@ -4,6 +4,7 @@
 //! many it missed.
 
 use super::Daemon;
+use super::moment::Moment;
 use super::report;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Event, Pid, State};
@@ -13,8 +14,8 @@ use crate::wire::occurrence::{EventPiece, EventQuery, Occurrence};
 use crate::wire::request::Id;
 use crate::wire::text;
 use std::collections::VecDeque;
+use std::num::NonZeroI32;
 use std::rc::Rc;
-use std::time::SystemTime;
 
 /// Events that are kept; the oldest go first.
 const KEPT: usize = 4096;
@@ -39,11 +40,12 @@ pub(super) struct Listening {
 
 #[derive(Debug)]
 struct Kept {
-    at: SystemTime,
-    what: What,
+    at: Moment,
     spec: Rc<InstanceSpec>,
-    pid: Option<Pid>,
-    message: Option<Box<str>>,
+    what: What,
+    pid: Option<NonZeroI32>,
+    /// Boxed twice: most have none, and thousands are kept.
+    message: Option<Box<Box<str>>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,17 +102,16 @@ impl Kept {
             What::Passed => ("HEALTHCHECK_PASSED".to_owned(), None, None),
             What::Failed { failures } => ("HEALTHCHECK_FAILED".to_owned(), None, Some(failures)),
         };
-        let since = self.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Occurrence {
             number,
-            at: clock::local_timestamp(self.at),
-            unix_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            at: clock::local_timestamp(self.at.time()),
+            unix_ms: self.at.0,
             event,
-            processname: self.spec.name.clone(),
-            groupname: self.spec.group.clone(),
+            processname: self.spec.name.to_string(),
+            groupname: self.spec.group.to_string(),
             from_state,
-            pid: self.pid,
-            message: self.message.as_deref().map(str::to_owned),
+            pid: self.pid.map(NonZeroI32::get),
+            message: self.message.as_deref().map(|message| message.to_string()),
             failures,
         }
     }
@@ -143,8 +144,9 @@ impl Daemon {
             | Event::HealthRestart { .. } => return,
         };
         let Some(entry) = self.roster.entry(id) else { return };
-        let message = message.map(|message| text::echoed(&message).into());
-        self.events.add(Kept { at: clock::wall(), what, spec: Rc::clone(&entry.spec), pid, message });
+        let message = message.map(|message| Box::new(text::echoed(&message).into()));
+        let (at, pid) = (Moment::of(clock::wall()), pid.and_then(NonZeroI32::new));
+        self.events.add(Kept { at, what, spec: Rc::clone(&entry.spec), pid, message });
     }
 
     fn checked(&self, id: InstanceId) -> (Option<Pid>, Option<String>) {
@@ -203,13 +205,7 @@ mod tests {
         for _ in 0..count {
             let what = What::Failed { failures: 1 };
             let spec = Rc::clone(&spec);
-            events.add(Kept {
-                at: SystemTime::UNIX_EPOCH,
-                what,
-                spec,
-                pid: None,
-                message: Some("m".repeat(200).into()),
-            });
+            events.add(Kept { at: Moment(0), what, spec, pid: None, message: Some(Box::new("m".repeat(200).into())) });
         }
         events
     }

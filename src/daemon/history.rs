@@ -1,6 +1,10 @@
 //! What became of each instance, in order and bounded: the answer to `why`.
 
+mod record;
+
 use super::Daemon;
+use super::beside::Beside;
+use super::moment::Moment;
 use super::recorder::{Recording, RecordingId};
 use super::report;
 use super::streams::Turn;
@@ -9,14 +13,14 @@ use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::{Cause, Event, State};
 use crate::engine::time::Duration;
 use crate::sys::clock;
-use crate::wire::history::{Entry, Happening, LastWords};
+use crate::wire::history::Entry;
 use crate::wire::reload::Changes;
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
 use crate::wire::text;
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration as StdDuration, SystemTime, UNIX_EPOCH};
+pub(super) use record::Record;
+use record::What;
+use std::collections::VecDeque;
 
 /// Records of one instance; the oldest go first.
 const KEPT: usize = 64;
@@ -27,15 +31,21 @@ const RECORDINGS_KEPT: usize = 8;
 /// The history of all instances.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Boxed: the table has twice as many places as it needs.
-    stories: HashMap<InstanceId, Box<Story>>,
+    stories: Beside<Story>,
 }
 
 #[derive(Debug, Default)]
 struct Story {
     records: VecDeque<Record>,
     /// When the first of the attempts in a row was made.
-    began: Option<SystemTime>,
+    began: Option<Moment>,
+    /// Of most there is nothing of it.
+    more: Option<Box<More>>,
+}
+
+/// What is told of those that were ordered about, or ended.
+#[derive(Debug, Default)]
+struct More {
     /// How the last attempt ended.
     ending: Option<Box<str>>,
     /// The last line that it wrote before.
@@ -46,30 +56,25 @@ struct Story {
     recalled: bool,
 }
 
-/// One thing that happened.
-#[derive(Debug)]
-pub(super) struct Record {
-    at: SystemTime,
-    pub(super) event: Cow<'static, str>,
-    pub(super) text: Box<str>,
-    pub(super) recording: Option<RecordingId>,
-}
-
 impl Story {
     /// How it last came to be down.
     fn last_ending(&self) -> Option<&Record> {
-        self.records.iter().rev().find(|record| matches!(&*record.event, "exited" | "failed"))
+        self.records.iter().rev().find(|record| matches!(record.event(), "exited" | "failed"))
     }
 
     fn could_not_start(&self) -> bool {
-        self.last_ending().is_some_and(|record| record.event == "failed")
+        self.last_ending().is_some_and(|record| record.event() == "failed")
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 }
 
 impl History {
     /// Adds a record; the recordings that have to go for it.
     fn add(&mut self, id: InstanceId, record: Record) -> Vec<RecordingId> {
-        let story = self.stories.entry(id).or_default();
+        let story = self.stories.entry(id);
         let mut gone = Vec::new();
         if story.records.len() == KEPT {
             gone.extend(story.records.pop_front().and_then(|oldest| oldest.recording));
@@ -87,19 +92,26 @@ impl History {
     }
 
     fn story(&mut self, id: InstanceId) -> &mut Story {
-        self.stories.entry(id).or_default()
+        self.stories.entry(id)
     }
 }
 
 impl Daemon {
+    /// Makes the room for what happens to each, all of it together.
+    pub(super) fn prepare_history(&mut self) {
+        for &id in self.roster.in_order() {
+            self.history.story(id).records.reserve_exact(2);
+        }
+    }
+
     /// Keeps what happened to an instance.
     pub(super) fn note_in_history(&mut self, event: &Event) {
         let name_and = |id| format!("{} ", self.roster.name(id));
         match *event {
             Event::Spawned { run, pid } => {
-                self.chronicle(run.instance, "started", &format!("started (pid {pid})"));
+                self.chronicle_what(run.instance, What::Started(pid), None);
                 let story = self.history.story(run.instance);
-                story.began = story.began.or(Some(clock::wall()));
+                story.began = story.began.or(Some(Moment::of(clock::wall())));
             }
             Event::Exited { run, status, lived, asked, .. } => {
                 let text = format!("{} after {}", report::exit_text(status), seconds(lived));
@@ -109,8 +121,8 @@ impl Daemon {
                 let text = report::cause_text(Cause::Spawn(error), run.instance, &self.roster);
                 let text = format!("could not be started: {text}");
                 self.chronicle(run.instance, "failed", &text);
-                let story = self.history.story(run.instance);
-                (story.ending, story.last_line) = (Some(text::echoed(&text).into()), None);
+                let more = self.history.story(run.instance).more();
+                (more.ending, more.last_line) = (Some(text::echoed(&text).into()), None);
             }
             Event::StateChanged { instance, to, delay, attempts, .. } => {
                 self.note_state(instance, to, delay, attempts);
@@ -136,19 +148,19 @@ impl Daemon {
 
     /// Adds a record, here and on the disk.
     fn chronicle(&mut self, id: InstanceId, event: &'static str, text: &str) {
-        self.chronicle_with(id, event, text, None);
+        self.chronicle_what(id, What::told(event, text), None);
     }
 
-    fn chronicle_with(&mut self, id: InstanceId, event: &'static str, text: &str, recording: Option<RecordingId>) {
+    fn chronicle_what(&mut self, id: InstanceId, what: What, recording: Option<RecordingId>) {
         // A stream may outlive its instance.
         if self.roster.entry(id).is_none() {
             return;
         }
-        if std::mem::take(&mut self.history.story(id).recalled) {
-            let text = format!("supervice was started anew (pid {})", std::process::id());
-            self.chronicle_with(id, "daemon", &text, None);
+        let story = self.history.story(id);
+        if story.more.as_mut().is_some_and(|more| std::mem::take(&mut more.recalled)) {
+            self.chronicle(id, "daemon", &format!("supervice was started anew (pid {})", std::process::id()));
         }
-        let record = Record { at: clock::wall(), event: event.into(), text: text::echoed(text).into(), recording };
+        let record = Record { at: Moment::of(clock::wall()), what, recording };
         self.put_down(id, &record);
         for gone in self.history.add(id, record) {
             self.recorder.drop(gone);
@@ -164,15 +176,15 @@ impl Daemon {
         let last_line = recording.as_ref().and_then(Recording::last_line);
         let recording = recording.map(|recording| self.recorder.keep(recording));
         let text = format!("{text}{}", if asked { "" } else { ", unasked" });
-        self.chronicle_with(id, "exited", &text, recording);
-        let story = self.history.story(id);
-        story.ending = Some(text.into());
-        story.last_line = last_line.map(Into::into);
+        self.chronicle_what(id, What::told("exited", &text), recording);
+        let more = self.history.story(id).more();
+        more.ending = Some(text.into());
+        more.last_line = last_line.map(Into::into);
     }
 
     /// Drops what is known of an instance that the engine let go.
     pub(super) fn forget_history(&mut self, id: InstanceId) {
-        let Some(story) = self.history.stories.remove(&id) else { return };
+        let Some(story) = self.history.stories.remove(id) else { return };
         for recording in story.records.iter().filter_map(|record| record.recording) {
             self.recorder.drop(recording);
         }
@@ -183,18 +195,17 @@ impl Daemon {
         let recording = (!entry.output.is_empty()).then(|| Recording::of_told(&entry.output));
         let last_line = recording.as_ref().and_then(Recording::last_line);
         let recording = recording.map(|recording| self.recorder.keep(recording));
-        let text = text::echoed(&entry.text);
-        let at = UNIX_EPOCH.checked_add(StdDuration::from_millis(entry.unix_ms)).unwrap_or(UNIX_EPOCH);
-        let story = self.history.story(id);
-        story.recalled = true;
+        let more = self.history.story(id).more();
+        more.recalled = true;
         match entry.event.as_ref() {
             "exited" | "failed" => {
-                (story.ending, story.last_line) = (Some(text.as_str().into()), last_line.map(Into::into));
+                (more.ending, more.last_line) = (Some(text::echoed(&entry.text).into()), last_line.map(Into::into));
             }
-            "order" => story.order = Some(text.as_str().into()),
+            "order" => more.order = Some(text::echoed(&entry.text).into()),
             _ => {}
         }
-        let record = Record { at, event: entry.event.clone().into_owned().into(), text: text.into(), recording };
+        let what = What::told(entry.event.clone().into_owned(), &entry.text);
+        let record = Record { at: Moment(entry.unix_ms), what, recording };
         for gone in self.history.add(id, record) {
             self.recorder.drop(gone);
         }
@@ -214,7 +225,7 @@ impl Daemon {
     fn note_state(&mut self, id: InstanceId, to: State, delay: Option<Duration>, attempts: u32) {
         match to {
             State::Running => {
-                self.chronicle(id, "running", "is RUNNING");
+                self.chronicle_what(id, What::Running, None);
                 self.history.story(id).began = None;
             }
             State::Backoff => {
@@ -223,7 +234,7 @@ impl Daemon {
                 self.chronicle(id, "backoff", &text);
             }
             State::Fatal => {
-                let could_not_start = self.history.stories.get(&id).is_some_and(|story| story.could_not_start());
+                let could_not_start = self.history.stories.get(id).is_some_and(Story::could_not_start);
                 let text = match attempts {
                     0 if could_not_start => "given up: it cannot be started as it is configured".to_owned(),
                     0 => "given up: restarted too often for its health".to_owned(),
@@ -236,7 +247,7 @@ impl Daemon {
                 self.chronicle(id, "unhealthy", "is UNHEALTHY");
             }
             State::Stopped | State::Exited => {
-                if let Some(story) = self.history.stories.get_mut(&id) {
+                if let Some(story) = self.history.stories.get_mut(id) {
                     story.began = None;
                 }
             }
@@ -251,7 +262,7 @@ impl Daemon {
             self.metrics.note_order(id);
             self.chronicle(id, "order", &text);
             let story = self.history.story(id);
-            story.order = Some(text.as_str().into());
+            story.more().order = Some(text.as_str().into());
             if matches!(what, "start" | "restart" | "update") {
                 story.began = None;
             }
@@ -274,7 +285,7 @@ impl Daemon {
             return self.answer_conn(conn, &Reply::error(ErrorCode::NotFound, "Process not found", None), id);
         };
         let none = Story::default();
-        let story = self.history.stories.get(&of).map_or(&none, Box::as_ref);
+        let story = self.history.stories.get(of).unwrap_or(&none);
         let message = format!("{name} is {}", self.sum_up(instance, story));
         let told = |record: &Record| record.told(self.recorder.told(record.recording));
         let history = story.records.iter().map(told).collect();
@@ -283,13 +294,14 @@ impl Daemon {
 
     fn sum_up(&self, instance: &Instance, story: &Story) -> String {
         let state = instance.state();
-        let ending = story.ending.as_deref().unwrap_or("nothing is known of its end");
-        let words = story.last_line.as_ref().map_or_else(String::new, |line| format!("; {line}"));
+        let none = More::default();
+        let more = story.more.as_deref().unwrap_or(&none);
+        let ending = more.ending.as_deref().unwrap_or("nothing is known of its end");
+        let words = more.last_line.as_ref().map_or_else(String::new, |line| format!("; {line}"));
         match state {
             State::Fatal | State::Backoff => {
-                let last = story.last_ending().map_or(UNIX_EPOCH, |record| record.at);
-                let took =
-                    story.began.filter(|_| instance.attempts() > 0).and_then(|began| last.duration_since(began).ok());
+                let last = story.last_ending().map_or(Moment(0), |record| record.at);
+                let took = story.began.filter(|_| instance.attempts() > 0).and_then(|began| last.since(began));
                 let took = took.map_or_else(String::new, |took| format!(" in {}", seconds(took)));
                 let next = instance.retry_at().map(|at| format!("; next attempt in {}", seconds(at.since(self.now))));
                 let count = instance.attempts();
@@ -307,35 +319,17 @@ impl Daemon {
             State::Exited => format!("{state}: {ending}{words}"),
             State::Stopped => {
                 // What an earlier daemon was told says nothing about this one.
-                let why = story.order.as_deref().filter(|_| !story.recalled);
-                let before = story.ending.as_ref().filter(|_| story.recalled);
+                let why = more.order.as_deref().filter(|_| !more.recalled);
+                let before = more.ending.as_ref().filter(|_| more.recalled);
                 let before = before.map(|ending| format!("; before that: {ending}{words}")).unwrap_or_default();
                 format!("{state}: {}{before}", why.unwrap_or("nobody started it since the daemon began"))
             }
             State::Starting | State::Running | State::Unhealthy | State::Stopping => {
                 let run = instance.run().and_then(|run| Some((run.pid?, run.since)));
                 let run = run.map(|(pid, since)| format!(" for {} (pid {pid})", seconds(self.now.since(since))));
-                let before = story.ending.as_ref().map(|ending| format!("; before that: {ending}{words}"));
+                let before = more.ending.as_ref().map(|ending| format!("; before that: {ending}{words}"));
                 format!("{state}{}{}", run.unwrap_or_default(), before.unwrap_or_default())
             }
-        }
-    }
-}
-
-impl Record {
-    /// When it happened, in milliseconds since 1970.
-    pub(super) fn unix_ms(&self) -> u64 {
-        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn told(&self, output: Vec<LastWords>) -> Happening {
-        Happening {
-            at: clock::local_timestamp(self.at),
-            unix_ms: self.unix_ms(),
-            event: self.event.clone().into_owned(),
-            text: self.text.to_string(),
-            output,
         }
     }
 }

@@ -46,7 +46,7 @@ impl Daemon {
             kill::signal_process(pid, pidfd, signal)
         };
         if signal == Signal::KILL {
-            child.killed_at = Some(now);
+            child.note_killed(now);
         } else if child.confirmed {
             // A stopped process hears nothing but SIGKILL and this.
             if let Err(error) = kill::signal_group(pid, pidfd, signals::CONTINUE) {

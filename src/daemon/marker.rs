@@ -4,7 +4,7 @@
 //! It has the form LIFE.SERIAL, where LIFE is PLACE-RANDOM: the place of the state file and the life of one daemon.
 //! A child could change it, so it only ever confirms what the records say.
 
-use crate::spec::Reconcile;
+use crate::spec::{InstanceSpec, Reconcile};
 
 /// The variable.
 pub const VARIABLE: &str = "SUPERVICE_RUN";
@@ -54,6 +54,11 @@ pub fn life(place: u64, random: u64) -> String {
 /// The value for one run. Its fate is part of it: a run that was never recorded has nothing else to go by.
 pub fn run(life: &str, serial: u64, fate: Fate) -> String {
     format!("{life}.{serial}{}", fate.letter())
+}
+
+/// The value for a run of an instance.
+pub fn of(life: &str, serial: u64, spec: &InstanceSpec) -> String {
+    run(life, serial, Fate::of(spec.reconcile, spec.launch.pdeathsig))
 }
 
 /// A value, taken apart.

@@ -8,7 +8,7 @@
 
 mod past;
 
-use super::marker::{self, Fate};
+use super::marker;
 use super::state_file::{self, Damage, Process, Reading, Record, State};
 use super::{Alarm, Daemon};
 use crate::engine::message::Pid;
@@ -17,7 +17,7 @@ use crate::spec::InstanceSpec;
 use crate::sys::atomic_file::{self, AtomicFile};
 use crate::sys::clock;
 use crate::sys::identity::{self, Machine, Want};
-use crate::sys::limits;
+use crate::sys::{limits, spawn};
 pub(super) use past::{Past, why_strange};
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -79,6 +79,8 @@ pub(super) struct Memory {
     armed: bool,
     not_before: Instant,
     complained: Option<Instant>,
+    /// So many records were written since memory was last given back.
+    wrote: Option<usize>,
 }
 
 impl Memory {
@@ -99,6 +101,7 @@ impl Memory {
             armed: false,
             not_before: Instant::ZERO,
             complained: None,
+            wrote: None,
         };
         memory.see()?;
         Ok(memory)
@@ -162,10 +165,10 @@ impl Memory {
         Ok(())
     }
 
-    /// The marker for the next run of an instance.
-    pub(super) fn next_run(&mut self, spec: &InstanceSpec) -> String {
+    /// The next run: its number, and the marker of an instance for it.
+    pub(super) fn next_run(&mut self, spec: &InstanceSpec) -> (u64, String) {
         self.serial += 1;
-        marker::run(&self.life, self.serial, Fate::of(spec.reconcile, spec.launch.pdeathsig))
+        (self.serial, marker::of(&self.life, self.serial, spec))
     }
 
     /// Something is to be written.
@@ -311,6 +314,11 @@ impl Daemon {
 
     /// Step 7 of the turn: what changed goes to the disk, or waits for its time.
     pub(super) fn save_children(&mut self) {
+        self.write_children();
+        self.rest_after_writing();
+    }
+
+    fn write_children(&mut self) {
         let changed = self.children.take_changed();
         self.memory.dirty |= changed;
         if !self.memory.dirty || !self.memory.may_write() {
@@ -319,13 +327,23 @@ impl Daemon {
         let now = clock::monotonic();
         if now >= self.memory.not_before {
             let count = self.save(false, now);
-            if count >= MANY && self.children.unproven() == 0 {
-                limits::give_back_memory();
-            }
+            self.memory.wrote = Some(count);
         }
         if self.memory.dirty && !self.memory.armed {
             self.memory.armed = true;
             self.alarms.arm(self.memory.not_before, Alarm::Memory);
+        }
+    }
+
+    /// Once all are through their exec, what that and the writing took is given back where it was much.
+    fn rest_after_writing(&mut self) {
+        if self.memory.wrote.is_none() || self.children.unproven() > 0 {
+            return;
+        }
+        let is_large = self.memory.wrote.take().is_some_and(|count| count >= MANY);
+        if spawn::rest() || is_large {
+            self.spawner.rest();
+            limits::give_back_memory();
         }
     }
 
@@ -350,7 +368,7 @@ impl Daemon {
         if !matches!(self.memory.prior, Prior::Settled) || self.memory.machine.is_none() {
             return 0;
         }
-        let records = joined(self.children.records().collect(), self.orphans.records());
+        let records = joined(self.children.records(&self.memory.life).collect(), self.orphans.records());
         let count = records.len();
         self.memory.write(records, closed, now);
         count

@@ -3,6 +3,7 @@
 //! Series of single processes are told only where they are few enough; sums are told always.
 
 use super::Daemon;
+use super::beside::Beside;
 use crate::engine::id::{InstanceId, Key};
 use crate::engine::message::{Event, State};
 use crate::engine::time::{Duration, Instant};
@@ -10,7 +11,6 @@ use crate::sys::{clock, usage};
 use crate::wire::exposition::{Exposition, Histogram, Kind};
 use crate::wire::reply::Reply;
 use crate::wire::request::Id;
-use std::collections::HashMap;
 
 /// With more processes than this only sums are told.
 const SERIES_MAX: usize = 1000;
@@ -37,7 +37,7 @@ pub(super) struct Metrics {
     stop: Histogram,
     turn: Histogram,
     pub(super) lag: Lag,
-    of: HashMap<InstanceId, Tally>,
+    of: Beside<Tally>,
 }
 
 /// The longest turns: for so long nobody was heard.
@@ -92,7 +92,7 @@ impl Metrics {
     /// A child was made; that began a moment ago.
     pub(super) fn note_spawn(&mut self, id: InstanceId, begun: Instant) {
         self.spawns += 1;
-        let tally = self.of.entry(id).or_default();
+        let tally = self.of.entry(id);
         tally.starts += 1;
         tally.begun = Some(begun);
         if let Some(died) = tally.died.take() {
@@ -102,21 +102,21 @@ impl Metrics {
 
     /// The program runs.
     pub(super) fn note_exec(&mut self, id: InstanceId) {
-        if let Some(begun) = self.of.get(&id).and_then(|tally| tally.begun) {
+        if let Some(begun) = self.of.get(id).and_then(|tally| tally.begun) {
             self.exec.observe(clock::monotonic().since(begun).as_secs_f64());
         }
     }
 
     /// Somebody ordered something: what starts now is no reaction to a death.
     pub(super) fn note_order(&mut self, id: InstanceId) {
-        if let Some(tally) = self.of.get_mut(&id) {
+        if let Some(tally) = self.of.get_mut(id) {
             tally.died = None;
         }
     }
 
     /// Drops what is known of an instance that the engine let go.
     pub(super) fn forget(&mut self, id: InstanceId) {
-        self.of.remove(&id);
+        self.of.remove(id);
     }
 
     /// Counts an event.
@@ -125,7 +125,7 @@ impl Metrics {
             Event::Exited { asked: true, .. } => self.exits_asked += 1,
             Event::Exited { run, asked: false, .. } => {
                 self.exits_unasked += 1;
-                let tally = self.of.entry(run.instance).or_default();
+                let tally = self.of.entry(run.instance);
                 tally.exits_unasked += 1;
                 tally.died = Some(now);
             }
@@ -144,7 +144,7 @@ impl Metrics {
     }
 
     fn note_state(&mut self, id: InstanceId, from: State, to: State, now: Instant) {
-        let tally = self.of.entry(id).or_default();
+        let tally = self.of.entry(id);
         if from == State::Stopping
             && let Some(since) = tally.stopping.take()
         {
@@ -261,7 +261,7 @@ impl Daemon {
 
     fn tell_processes(&self, text: &mut Exposition) {
         let none = Tally::default();
-        let tally = |id| self.metrics.of.get(&id).unwrap_or(&none);
+        let tally = |id| self.metrics.of.get(id).unwrap_or(&none);
         let run = |id| self.engine.instance(id).and_then(|instance| instance.run()).filter(|run| run.pid.is_some());
         let state = |id| self.engine.instance(id).map(|instance| instance.state());
         let is_up = |id| u8::from(matches!(state(id), Some(State::Running | State::Unhealthy)));

@@ -5,6 +5,7 @@
 
 mod about;
 mod annals;
+mod beside;
 pub mod boot;
 mod changes;
 mod children;
@@ -14,12 +15,14 @@ mod describe;
 mod doorkeeper;
 mod duty;
 mod events;
+mod groups;
 mod history;
 mod kills;
 mod many;
 mod marker;
 mod memory;
 mod metrics;
+mod moment;
 mod notices;
 pub mod options;
 mod orders;
@@ -38,9 +41,11 @@ mod report;
 mod roster;
 mod rpc;
 mod settings;
+mod sheet;
 mod shutdown;
 mod spawner;
 pub mod state_file;
+mod status;
 mod streams;
 pub mod vet;
 mod waits;
@@ -77,6 +82,7 @@ use roster::Roster;
 use settings::Settings;
 use shutdown::LastWord;
 use spawner::Spawner;
+use status::LastReply;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use streams::Streams;
@@ -200,8 +206,7 @@ pub struct Daemon {
     stale_events: u64,
     /// What the kernel said in this turn.
     marks: Vec<Option<Mark>>,
-    /// Where status replies are written before they go to their connection.
-    reply_buffer: Vec<u8>,
+    last_reply: LastReply,
 }
 
 impl Daemon {

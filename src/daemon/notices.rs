@@ -34,6 +34,7 @@ pub(super) struct Notices {
     socket: Option<NotifySocket>,
     marked: bool,
     told: HashMap<InstanceId, Told>,
+    changes: u64,
     warned_at: Option<Instant>,
     /// Letters that nobody answers for, since the last warning.
     refused: u64,
@@ -42,8 +43,8 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn new() -> Notices {
-        let (told, buffer) = (HashMap::new(), vec![0; MAX_NOTICE]);
-        Notices { socket: None, marked: false, told, warned_at: None, refused: 0, buffer }
+        let (told, buffer) = (HashMap::new(), Vec::new());
+        Notices { socket: None, marked: false, told, changes: 0, warned_at: None, refused: 0, buffer }
     }
 
     /// Notes that there are letters.
@@ -63,8 +64,14 @@ impl Notices {
         Some(told.status.as_str()).filter(|status| !status.is_empty())
     }
 
+    /// A number that is another one whenever somebody may have said something else.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Drops what is known of an instance that is gone.
     pub(super) fn forget(&mut self, id: InstanceId) {
+        self.changes += 1;
         self.told.remove(&id);
     }
 
@@ -91,7 +98,7 @@ pub(super) fn place(socket: &Path) -> PathBuf {
 impl Daemon {
     /// A launch with the address of the socket in its environment, for a program that is to speak.
     pub(super) fn with_address(&mut self, spec: &InstanceSpec) -> io::Result<Launch> {
-        let mut launch = spec.launch.clone();
+        let mut launch = Launch::clone(&spec.launch);
         let address = self.notify_address()?;
         launch.env.insert("NOTIFY_SOCKET".to_owned(), address);
         if let Some(period) = spec.policy.watchdog {
@@ -130,6 +137,7 @@ impl Daemon {
             return;
         }
         let mut buffer = std::mem::take(&mut self.notices.buffer);
+        buffer.resize(MAX_NOTICE, 0);
         for left in (0..LETTERS_PER_TURN).rev() {
             let Some(socket) = &self.notices.socket else { break };
             match socket.receive(&mut buffer) {
@@ -179,6 +187,7 @@ impl Daemon {
             Notice::Stopping => log::info!("{name} says that it is stopping"),
             Notice::Status(status) => {
                 log::debug!("{name} says: {status}");
+                self.notices.changes += 1;
                 self.notices.told.insert(run.instance, Told { run, status });
             }
             Notice::MainPid(claimed) if claimed == Some(pid) => {}

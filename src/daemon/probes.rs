@@ -25,8 +25,6 @@ use std::rc::Rc;
 
 /// Descriptors a script takes while it runs: pidfd, verdict, two pipes.
 const PER_SCRIPT: usize = 4;
-/// What the output of scripts is read into.
-const SCRATCH: usize = 16 * 1024;
 
 /// What is known of the checks of one instance.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +105,7 @@ impl Probes {
             ending: Vec::new(),
             linger_armed: false,
             retry_armed: false,
-            scratch: vec![0; SCRATCH],
+            scratch: Vec::new(),
         }
     }
 
@@ -204,7 +202,7 @@ impl Check {
     }
 
     fn target(&self) -> Option<&ProbeTarget> {
-        self.spec.probe.as_ref()
+        self.spec.probe.as_deref()
     }
 }
 

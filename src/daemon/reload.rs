@@ -7,7 +7,7 @@ use super::{Daemon, boot, vet};
 use crate::engine::id::Ticket;
 use crate::engine::message::{Command, Input, Outcome};
 use crate::spec::{Config, DaemonSpec};
-use crate::sys::clock;
+use crate::sys::{clock, limits};
 use crate::wire::reload::{Changes, Reloaded};
 use crate::wire::reply::{ErrorCode, Reply};
 
@@ -75,6 +75,8 @@ impl Daemon {
                 self.give_up(ticket, ErrorCode::Failed, &refused(text));
             }
         }
+        // The larger part of it was needed for reading only.
+        limits::give_back_memory();
         if is_meant && !self.reload_under_way {
             self.report_reloaded();
         }
@@ -152,7 +154,7 @@ impl Daemon {
     /// Why this configuration cannot be taken on yet.
     fn still_leaving(&self, config: &Config) -> Option<String> {
         let leaving = self.roster.leaving();
-        let name = config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(name.as_str()))?;
+        let name = config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(&***name))?;
         let why = "of the configuration before has not stopped yet: it cannot be added again now";
         Some(format!("Reload failed:\n{name} {why}"))
     }

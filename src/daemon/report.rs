@@ -157,7 +157,7 @@ impl Change {
 fn spawn_text(error: &SpawnError, instance: InstanceId, roster: &Roster) -> String {
     let Some(entry) = roster.entry(instance) else { return spawn::describe(error, "") };
     match (&entry.fault, &entry.plan) {
-        (Some(fault), _) => fault.clone(),
+        (Some(fault), _) => fault.to_string(),
         (None, Some(plan)) => spawn::describe(error, &plan.subject(error, None)),
         (None, None) => spawn::describe(error, entry.spec.launch.user.as_deref().unwrap_or("")),
     }

@@ -1,14 +1,18 @@
 //! Names and groups to ids, and the specs behind them. The engine knows none of these.
 
+use super::beside::Beside;
 use super::changes;
+use super::groups::Groups;
+use super::sheet::{Press, Sheet};
 use crate::engine::Engine;
 use crate::engine::id::InstanceId;
 use crate::engine::message::Plan as EnginePlan;
+use crate::engine::policy::Policy;
 use crate::engine::time::Instant;
-use crate::spec::{Config, Given, GroupSpec, InstanceSpec};
+use crate::spec::{Config, InstanceSpec};
 use crate::sys::spawn::Plan as SpawnPlan;
 use crate::wire::reload::Changes;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// What is known of one instance outside the engine.
@@ -18,86 +22,60 @@ pub struct Entry {
     pub spec: Rc<InstanceSpec>,
     /// The prepared exec of `spec`, made at the first start.
     pub plan: Option<Rc<SpawnPlan>>,
+    /// What its program was given.
+    pub given: Sheet,
     /// What went wrong with its last start, with the path it went wrong on.
-    pub fault: Option<String>,
+    pub fault: Option<Box<str>>,
     /// When a person was last told that there is no room for it.
     pub shortage_told: Option<Instant>,
     /// A reload dropped it; it is known by its id only until it is down.
     pub leaving: bool,
 }
 
-/// Entries in the places of their ids: a status asks for each in turn.
-#[derive(Debug, Default)]
-struct Entries(Vec<Option<(InstanceId, Entry)>>);
-
-impl Entries {
-    #[inline]
-    fn get(&self, id: &InstanceId) -> Option<&Entry> {
-        let (tenant, entry) = self.0.get(id.0.slot as usize)?.as_ref()?;
-        (tenant == id).then_some(entry)
-    }
-
-    fn get_mut(&mut self, id: &InstanceId) -> Option<&mut Entry> {
-        let (tenant, entry) = self.0.get_mut(id.0.slot as usize)?.as_mut()?;
-        (tenant == id).then_some(entry)
-    }
-
-    /// The engine lets a place again only after it told to forget its last tenant.
-    fn insert(&mut self, id: InstanceId, entry: Entry) {
-        let place = id.0.slot as usize;
-        if place >= self.0.len() {
-            self.0.resize_with(place + 1, || None);
-        }
-        self.0[place] = Some((id, entry));
-    }
-
-    fn remove(&mut self, id: &InstanceId) -> Option<Entry> {
-        let place = self.0.get_mut(id.0.slot as usize)?;
-        place.take_if(|(tenant, _)| tenant == id).map(|(_, entry)| entry)
-    }
-
-    fn contains_key(&self, id: &InstanceId) -> bool {
-        self.get(id).is_some()
-    }
-}
-
 /// Who is who.
 #[derive(Debug, Default)]
 pub struct Roster {
-    entries: Entries,
-    by_name: HashMap<String, InstanceId>,
+    entries: Beside<Entry>,
+    /// Sorted by name; those that are leaving are not in it.
+    by_name: Vec<InstanceId>,
     order: Vec<InstanceId>,
-    groups: BTreeMap<String, Vec<InstanceId>>,
-    /// What each program was given.
-    given: HashMap<String, Rc<[Given]>>,
+    groups: Groups,
     /// Some in `order` are forgotten.
     untidy: bool,
+    changes: u64,
 }
 
 impl Roster {
     /// The entry of an instance, also while it is leaving.
     pub fn entry(&self, id: InstanceId) -> Option<&Entry> {
-        self.entries.get(&id)
+        self.entries.get(id)
     }
 
     /// The same, to change it.
     pub fn entry_mut(&mut self, id: InstanceId) -> Option<&mut Entry> {
-        self.entries.get_mut(&id)
+        self.changes += 1;
+        self.entries.get_mut(id)
+    }
+
+    /// A number that is another one whenever an entry, or the order, may have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The name of an instance; of one that is forgotten, a word that says so.
     pub fn name(&self, id: InstanceId) -> &str {
-        self.entries.get(&id).map_or("(forgotten)", |entry| entry.spec.name.as_str())
+        self.entries.get(id).map_or("(forgotten)", |entry| &entry.spec.name)
     }
 
     /// The instance of this name; one that is leaving has none.
     pub fn by_name(&self, name: &str) -> Option<InstanceId> {
-        self.by_name.get(name).copied()
+        let found = self.by_name.binary_search_by(|&id| self.name(id).cmp(name));
+        found.ok().map(|place| self.by_name[place])
     }
 
     /// The instance of this name, also one that is leaving.
     pub fn find(&self, name: &str) -> Option<InstanceId> {
-        let is_leaving = |id: &&InstanceId| self.entries.get(id).is_some_and(|entry| entry.leaving);
+        let is_leaving = |id: &&InstanceId| self.entries.get(**id).is_some_and(|entry| entry.leaving);
         // Those that are leaving come last.
         let mut leaving = self.order.iter().rev().take_while(is_leaving);
         self.by_name(name).or_else(|| leaving.find(|id| self.name(**id) == name).copied())
@@ -105,12 +83,7 @@ impl Roster {
 
     /// The members of a group, in the order of the file.
     pub fn group(&self, name: &str) -> Option<&[InstanceId]> {
-        self.groups.get(name).map(Vec::as_slice)
-    }
-
-    /// The options that a program was given.
-    pub fn given(&self, program: &str) -> Rc<[Given]> {
-        self.given.get(program).cloned().unwrap_or_else(|| Rc::new([]))
+        self.groups.members(name)
     }
 
     /// All instances in the order of the file; those that are leaving come last.
@@ -121,14 +94,14 @@ impl Roster {
     /// What a new configuration changes, in names; what it changes of the daemon itself is not in it.
     pub fn foresee(&self, config: &Config) -> Changes {
         let mut changes = Changes::default();
-        let kept: HashSet<&str> = config.instances.iter().map(|spec| spec.name.as_str()).collect();
-        let gone = self.by_name.keys().filter(|name| !kept.contains(name.as_str()));
-        changes.removed.extend(gone.cloned());
+        let kept: HashSet<&str> = config.instances.iter().map(|spec| &*spec.name).collect();
+        let known = self.by_name.iter().map(|&id| self.name(id));
+        changes.removed.extend(known.filter(|name| !kept.contains(name)).map(str::to_owned));
         let mut specs: Vec<&InstanceSpec> = config.instances.iter().collect();
         specs.sort_by(|a, b| a.name.cmp(&b.name));
         for spec in specs {
-            match self.by_name(&spec.name).and_then(|id| self.entries.get(&id)) {
-                None => changes.added.push(spec.name.clone()),
+            match self.by_name(&spec.name).and_then(|id| self.entries.get(id)) {
+                None => changes.added.push(spec.name.to_string()),
                 Some(entry) => changes::compare(&entry.spec, spec, &mut changes),
             }
         }
@@ -138,25 +111,29 @@ impl Roster {
 
     /// Takes on a new configuration: what the engine has to do.
     pub fn adopt(&mut self, config: &Config, engine: &mut Engine) -> EnginePlan {
+        self.changes += 1;
         let mut plan = EnginePlan::default();
         self.dismiss_all_but(&config.instances, &mut plan);
         let mut order = Vec::with_capacity(config.instances.len());
+        let mut press = Press::new(config);
         for spec in &config.instances {
+            let (spec, given) = press.shared(spec);
             order.push(match self.by_name(&spec.name) {
-                Some(id) => self.update(id, spec, &mut plan),
-                None => self.enrol(spec, engine, &mut plan),
+                Some(id) => self.update(id, spec, given, &mut plan),
+                None => self.enrol(spec, given, engine, &mut plan),
             });
         }
-        order.extend(self.order.iter().filter(|id| self.entries.get(id).is_some_and(|entry| entry.leaving)));
+        order.extend(self.order.iter().copied().filter(|&id| self.entries.get(id).is_some_and(|entry| entry.leaving)));
         self.order = order;
-        self.regroup(&config.groups);
-        self.given.clone_from(&config.positions.given);
+        self.sort();
+        self.groups = Groups::new(&config.groups, |name| self.by_name(name));
         plan
     }
 
     /// Drops what is known of an instance that the engine let go; [`tidy`](Self::tidy) is to follow.
     pub fn forget(&mut self, id: InstanceId) {
-        self.entries.remove(&id);
+        self.entries.remove(id);
+        self.changes += 1;
         self.untidy = true;
     }
 
@@ -164,56 +141,56 @@ impl Roster {
     pub fn tidy(&mut self) {
         if std::mem::take(&mut self.untidy) {
             let entries = &self.entries;
-            self.order.retain(|id| entries.contains_key(id));
+            self.changes += 1;
+            self.order.retain(|&id| entries.get(id).is_some());
         }
     }
 
     /// The names of those that are leaving.
     pub fn leaving(&self) -> HashSet<&str> {
-        let entries = self.order.iter().filter_map(|id| self.entries.get(id));
-        entries.filter(|entry| entry.leaving).map(|entry| entry.spec.name.as_str()).collect()
+        let entries = self.order.iter().filter_map(|&id| self.entries.get(id));
+        entries.filter(|entry| entry.leaving).map(|entry| &*entry.spec.name).collect()
     }
 
     fn dismiss_all_but(&mut self, kept: &[InstanceSpec], plan: &mut EnginePlan) {
-        let kept: HashSet<&str> = kept.iter().map(|spec| spec.name.as_str()).collect();
+        let kept: HashSet<&str> = kept.iter().map(|spec| &*spec.name).collect();
         for &id in &self.order {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            if !entry.leaving && !kept.contains(entry.spec.name.as_str()) {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            if !entry.leaving && !kept.contains(&*entry.spec.name) {
                 entry.leaving = true;
-                self.by_name.remove(&entry.spec.name);
                 plan.removed.push(id);
             }
         }
+        let entries = &self.entries;
+        self.by_name.retain(|&id| entries.get(id).is_some_and(|entry| !entry.leaving));
     }
 
-    fn update(&mut self, id: InstanceId, spec: &InstanceSpec, plan: &mut EnginePlan) -> InstanceId {
-        if let Some(entry) = self.entries.get_mut(&id).filter(|entry| *entry.spec != *spec) {
+    fn update(&mut self, id: InstanceId, spec: InstanceSpec, given: Sheet, plan: &mut EnginePlan) -> InstanceId {
+        let Some(entry) = self.entries.get_mut(id) else { return id };
+        entry.given = given;
+        if *entry.spec != spec {
             // A program that only moved to another group has nothing new to start with.
-            if !changes::differs_only_in_group(&entry.spec, spec) {
-                plan.changed.push((id, spec.policy.clone()));
+            if !changes::differs_only_in_group(&entry.spec, &spec) {
+                plan.changed.push((id, Policy::clone(&spec.policy)));
             }
-            entry.spec = Rc::new(spec.clone());
+            entry.spec = Rc::new(spec);
             entry.plan = None;
         }
         id
     }
 
-    fn enrol(&mut self, spec: &InstanceSpec, engine: &mut Engine, plan: &mut EnginePlan) -> InstanceId {
-        let id = engine.add(spec.policy.clone());
-        self.entries.insert(
-            id,
-            Entry { spec: Rc::new(spec.clone()), plan: None, fault: None, shortage_told: None, leaving: false },
-        );
-        self.by_name.insert(spec.name.clone(), id);
+    fn enrol(&mut self, spec: InstanceSpec, given: Sheet, engine: &mut Engine, plan: &mut EnginePlan) -> InstanceId {
+        let id = engine.add(Rc::clone(&spec.policy));
+        let (spec, leaving) = (Rc::new(spec), false);
+        self.entries.insert(id, Entry { spec, plan: None, given, fault: None, shortage_told: None, leaving });
         plan.added.push(id);
         id
     }
 
-    fn regroup(&mut self, groups: &[GroupSpec]) {
-        self.groups.clear();
-        for group in groups {
-            let members = group.members.iter().filter_map(|name| self.by_name(name)).collect();
-            self.groups.insert(group.name.clone(), members);
-        }
+    fn sort(&mut self) {
+        let is_staying = |id: &InstanceId| self.entries.get(*id).is_some_and(|entry| !entry.leaving);
+        let mut by_name: Vec<InstanceId> = self.order.iter().copied().filter(is_staying).collect();
+        by_name.sort_by(|&a, &b| self.name(a).cmp(self.name(b)));
+        self.by_name = by_name;
     }
 }

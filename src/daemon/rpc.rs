@@ -3,17 +3,12 @@
 use super::Daemon;
 use super::orders::{Asker, Order};
 use super::reload::Wish;
-use super::roster::Entry;
-use crate::engine::Instance;
 use crate::engine::id::{InstanceId, Key};
-use crate::engine::message::{Command, Input, State};
+use crate::engine::message::{Command, Input};
 use crate::engine::time::Duration;
 use crate::spec::Role;
-use crate::wire::encode_status;
-use crate::wire::reply::{ErrorCode, HealthDetail, ProcessRow, Reply, RowDetail};
-use crate::wire::request::{self, Envelope, Id, Request, StatusQuery, Verb};
-use crate::wire::text;
-use std::borrow::Cow;
+use crate::wire::reply::{ErrorCode, Reply};
+use crate::wire::request::{self, Envelope, Id, Request, Verb};
 
 impl Daemon {
     /// Answers a frame, or takes on the order that is in it.
@@ -111,104 +106,6 @@ impl Daemon {
     fn not_found(&mut self, conn: Key, id: Option<Id>, message: &str) {
         self.answer_conn(conn, &Reply::error(ErrorCode::NotFound, message, None), id.as_ref());
     }
-
-    fn status(&mut self, conn: Key, query: &StatusQuery, id: Option<&Id>) {
-        let offset = query.offset;
-        let limit = query.limit.unwrap_or(usize::MAX);
-        let found = match &query.names {
-            None => None,
-            Some(names) => {
-                let Some(found) = self.known(conn, id, names) else { return };
-                if !found.unknown.is_empty() {
-                    let unknown: Vec<String> = found.unknown.iter().map(|name| text::echoed(name)).collect();
-                    let reason = format!("nobody is called {}", unknown.join(", "));
-                    let reply = Reply::error(ErrorCode::NotFound, "Process not found", Some(reason));
-                    return self.answer_conn(conn, &reply, id);
-                }
-                Some(found.members)
-            }
-        };
-        // Written while the rows are read, so that nothing is kept of them; the buffer is used again.
-        let mut frame = std::mem::take(&mut self.reply_buffer);
-        frame.clear();
-        let meant = found.as_deref().unwrap_or_else(|| self.roster.in_order());
-        let page = meant.iter().skip(offset).take(limit);
-        encode_status(page.filter_map(|&instance| self.row(instance, query.verbose)), id, &mut frame);
-        self.send_frame(conn, &frame);
-        self.reply_buffer = frame;
-    }
-
-    fn row(&self, id: InstanceId, verbose: bool) -> Option<ProcessRow<'_>> {
-        let (entry, instance) = (self.roster.entry(id)?, self.engine.instance(id)?);
-        let run = instance.run().filter(|run| run.pid.is_some());
-        let detail = (verbose || self.has_detail(id, entry, instance)).then(|| self.detail(id, entry, verbose));
-        Some(ProcessRow {
-            name: entry.spec.name.as_str().into(),
-            state: instance.state().name(),
-            pid: run.and_then(|run| run.pid),
-            uptime: run.map(|run| self.now.since(run.since).as_secs()),
-            healthy: run.and_then(|_| instance.healthy()),
-            detail,
-        })
-    }
-
-    /// Whether there is anything to tell beyond the row: of most there is not, and they are what a status is made of.
-    fn has_detail(&self, id: InstanceId, entry: &Entry, instance: &Instance) -> bool {
-        !matches!(instance.state(), State::Running | State::Starting | State::Stopped)
-            || instance.attempts() > 0
-            || entry.leaving
-            || self.streams.dropped(id).is_some()
-            || instance.run().is_some_and(|run| self.notices.status(run.id).is_some())
-    }
-
-    /// The keys beyond Python's, where they have something to say: why it is down, when it is tried again.
-    fn detail<'a>(&'a self, id: InstanceId, entry: &'a Entry, verbose: bool) -> RowDetail<'a> {
-        let mut detail = RowDetail::default();
-        let Some(instance) = self.engine.instance(id) else { return detail };
-        let troubled = matches!(instance.state(), State::Backoff | State::Fatal | State::Exited);
-        if troubled || verbose {
-            detail.reason = instance.last_cause().map(|cause| super::report::cause_text(cause, id, &self.roster));
-        }
-        if let Some(at) = instance.retry_at() {
-            detail.retry_in_ms = Some(millis(at.since(self.now)));
-        }
-        if instance.attempts() > 0 || verbose {
-            detail.attempts = Some(instance.attempts());
-        }
-        detail.leaving = entry.leaving.then_some(true);
-        detail.unkillable = instance.is_unkillable().then_some(true);
-        if let Some(dropped) = self.streams.dropped(id).filter(|&bytes| bytes > 0) {
-            detail.dropped_bytes = Some(dropped);
-        }
-        detail.status_text = instance.run().and_then(|run| self.notices.status(run.id)).map(Cow::from);
-        if verbose {
-            detail.group = Some(entry.spec.group.as_str().into());
-            detail.restarts = Some(instance.lives().saturating_sub(1));
-            detail.output_bytes = Some(self.streams.carried(id));
-            detail.program = Some(entry.spec.program.as_str().into());
-            detail.health = entry.spec.probe.as_ref().map(|_| self.health_detail(id));
-        }
-        detail
-    }
-
-    fn health_detail(&self, id: InstanceId) -> HealthDetail {
-        let next = self.engine.instance(id).and_then(Instance::next_check_at);
-        let next_in_ms = next.map(|at| millis(at.since(self.now)));
-        match self.probes.record(id).filter(|record| record.checks > 0) {
-            None => HealthDetail { next_in_ms, ..HealthDetail::default() },
-            Some(record) => HealthDetail {
-                checks: record.checks,
-                failures: record.failures,
-                last_message: Some(record.message.clone()),
-                last_checked_ms_ago: Some(millis(self.now.since(record.at))),
-                next_in_ms,
-            },
-        }
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The role a request takes; whoever may only ask changes nothing.

@@ -9,10 +9,11 @@ use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
 use crate::engine::time::Duration;
 use crate::reactor::source::Kind;
-use crate::spec::{InstanceSpec, LogTarget};
+use crate::spec::{InstanceSpec, Launch, LogTarget};
 use crate::sys::clock;
 use crate::sys::log_file::OpenError;
 use crate::sys::spawn::{self, ErrorOutput, Fresh, Inherited, Output, Plan};
+use crate::sys::user::User;
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -20,6 +21,8 @@ use std::rc::Rc;
 
 /// Children made in one turn, so that a storm does not keep clients waiting.
 const SPAWNS_PER_TURN: usize = 64;
+/// Room for so many is kept in the queue.
+const QUEUE_KEPT: usize = 16;
 /// Execs under way at once.
 const UNPROVEN_MAX: usize = 1024;
 /// Descriptors kept free for control connections.
@@ -37,6 +40,7 @@ pub(super) struct Spawner {
     waiting: HashSet<RunId>,
     left_this_turn: usize,
     inherited: Inherited,
+    last_plan: Option<(Rc<Launch>, Rc<Plan>)>,
     /// The daemon's own limit of open files.
     nofile: usize,
     /// Nobody is made yet: what an earlier daemon left comes first.
@@ -53,6 +57,7 @@ impl Spawner {
             waiting,
             left_this_turn: SPAWNS_PER_TURN,
             inherited,
+            last_plan: None,
             nofile,
             held: false,
             unwatched: Vec::new(),
@@ -82,6 +87,23 @@ impl Spawner {
     /// A queued run is not wanted any more.
     pub(super) fn cancel(&mut self, run: RunId) {
         self.waiting.remove(&run);
+    }
+
+    /// After a start of many: what nobody waits in any more is given back.
+    pub(super) fn rest(&mut self) {
+        self.queue.shrink_to(QUEUE_KEPT);
+        self.waiting.shrink_to(QUEUE_KEPT);
+    }
+
+    /// The prepared exec of a launch. Many share one, and follow each other.
+    fn plan(&mut self, launch: &Rc<Launch>, user: Option<&User>) -> Result<Rc<Plan>, SpawnError> {
+        let fits = |(known, plan): &&(Rc<Launch>, Rc<Plan>)| Rc::ptr_eq(known, launch) && plan.user() == user;
+        if let Some((_, plan)) = self.last_plan.as_ref().filter(fits) {
+            return Ok(Rc::clone(plan));
+        }
+        let plan = Rc::new(Plan::prepare(launch, &self.inherited, user)?);
+        self.last_plan = Some((Rc::clone(launch), Rc::clone(&plan)));
+        Ok(plan)
     }
 
     fn push(&mut self, run: RunId) {
@@ -167,11 +189,11 @@ impl Daemon {
             Ok(opened) => opened,
             Err(error) => return Err(self.log_refused(run, &error)),
         };
-        let marker = self.memory.next_run(&spec);
+        let (serial, marker) = self.memory.next_run(&spec);
         match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), Some(&marker)) {
             Ok(fresh) => {
                 let pid = fresh.pid;
-                self.take_in(run, fresh, opened, Trace::new(spec, marker));
+                self.take_in(run, fresh, opened, Trace::new(spec, serial));
                 Ok(pid)
             }
             Err(error) => {
@@ -198,8 +220,10 @@ impl Daemon {
         if let Some(plan) = known.filter(|plan| plan.user() == user.as_ref()) {
             return Ok((spec, plan));
         }
-        let launch = addressed.as_ref().unwrap_or(&spec.launch);
-        let plan = Rc::new(Plan::prepare(launch, &self.spawner.inherited, user.as_ref())?);
+        let plan = match &addressed {
+            Some(launch) => Rc::new(Plan::prepare(launch, &self.spawner.inherited, user.as_ref())?),
+            None => self.spawner.plan(&spec.launch, user.as_ref())?,
+        };
         if let Some(entry) = self.roster.entry_mut(id) {
             entry.plan = Some(Rc::clone(&plan));
         }
@@ -209,7 +233,7 @@ impl Daemon {
     /// A program that is to speak and cannot would never be ready; the reason is kept for whoever asks.
     fn unaddressed(&mut self, id: InstanceId, error: &io::Error) -> SpawnError {
         if let Some(entry) = self.roster.entry_mut(id) {
-            entry.fault = Some(format!("the notification socket could not be made: {error}"));
+            entry.fault = Some(format!("the notification socket could not be made: {error}").into());
         }
         let errno = error.raw_os_error().unwrap_or(0);
         SpawnError { stage: SpawnStage::Pipe, errno, class: spawn::classify(SpawnStage::Pipe, errno) }
@@ -218,7 +242,7 @@ impl Daemon {
     /// A start without its log is a failed one; the reason is kept for whoever asks.
     fn log_refused(&mut self, run: RunId, error: &OpenError) -> SpawnError {
         if let Some(entry) = self.roster.entry_mut(run.instance) {
-            entry.fault = Some(error.to_string());
+            entry.fault = Some(error.to_string().into());
         }
         let errno = match error {
             OpenError::System { errno, .. } => *errno,
@@ -230,7 +254,7 @@ impl Daemon {
     /// A copy that an earlier daemon left and that nothing can kill: there is no room until it is gone.
     fn in_the_way(&mut self, run: RunId, text: String) -> SpawnError {
         if let Some(entry) = self.roster.entry_mut(run.instance) {
-            entry.fault = Some(text);
+            entry.fault = Some(text.into());
         }
         SpawnError { stage: SpawnStage::Fork, errno: 0, class: FailureClass::Shortage }
     }

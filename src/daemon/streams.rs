@@ -5,6 +5,7 @@
 mod last;
 mod pace;
 
+use super::beside::Beside;
 use super::roster::Roster;
 use super::{Alarm, Daemon, report, source};
 use crate::engine::id::{InstanceId, Key};
@@ -40,9 +41,6 @@ const DRAIN_ROUNDS: usize = 64;
 
 /// How often a stream is looked at that cannot be watched.
 const UNWATCHED: Duration = Duration::from_secs(1);
-
-/// Bytes read at once.
-const SCRATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Stream {
@@ -82,7 +80,7 @@ pub(super) struct Streams {
     dropped: HashMap<InstanceId, u64>,
     /// Bytes that came in, by instance.
     carried: HashMap<InstanceId, u64>,
-    last: HashMap<InstanceId, Last>,
+    last: Beside<Last>,
     turns: Vec<Turn>,
     notices: Vec<Notice>,
     alarm_at: Option<Instant>,
@@ -138,13 +136,13 @@ impl Streams {
         Streams {
             table: Slots::default(),
             sinks: Sinks::new(umask, console),
-            scratch: vec![0; SCRATCH],
+            scratch: Vec::new(),
             spyglass: Spyglass::default(),
             rests: TimerQueue::default(),
             grown: 0,
             dropped: HashMap::new(),
             carried: HashMap::new(),
-            last: HashMap::new(),
+            last: Beside::default(),
             turns: Vec::new(),
             notices: Vec::new(),
             alarm_at: None,
@@ -160,6 +158,11 @@ impl Streams {
     /// Bytes of this instance that found no place in its logs.
     pub(super) fn dropped(&self, id: InstanceId) -> Option<u64> {
         self.dropped.get(&id).copied()
+    }
+
+    /// How many instances have lost bytes; none is ever forgotten.
+    pub(super) fn losers(&self) -> usize {
+        self.dropped.len()
     }
 
     /// Bytes of an instance that came in so far.
@@ -219,7 +222,11 @@ impl Streams {
                 self.rests.arm(now + UNWATCHED, key);
             }
         }
-        self.last.insert(id, last);
+        if last.open == [None; 2] {
+            self.last.remove(id);
+        } else {
+            self.last.insert(id, last);
+        }
     }
 
     pub(super) fn mark(&mut self, mark: Mark, ready: &mut ReadyList) -> bool {

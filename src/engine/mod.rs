@@ -47,6 +47,7 @@ pub struct Engine {
     last_seen: bool,
     out: Outbox,
     stale_inputs: u64,
+    changes: u64,
 }
 
 /// The world tells.
@@ -61,13 +62,16 @@ impl Engine {
             last_seen: false,
             out: Outbox::new(now, seed),
             stale_inputs: 0,
+            changes: 0,
         }
     }
 
     /// A new instance, STOPPED. [`Plan::added`](message::Plan::added) starts it, or a command.
-    pub fn add(&mut self, policy: Policy) -> InstanceId {
-        let last = self.last_policy.take().filter(|last| **last == policy);
-        let policy = last.unwrap_or_else(|| Rc::new(policy));
+    pub fn add(&mut self, policy: impl Into<Rc<Policy>>) -> InstanceId {
+        self.changes += 1;
+        let policy = policy.into();
+        let last = self.last_policy.take().filter(|last| **last == *policy);
+        let policy = last.unwrap_or(policy);
         self.last_policy = Some(Rc::clone(&policy));
         InstanceId(self.instances.insert_with(|key| Instance::new(InstanceId(key), policy)))
     }
@@ -75,6 +79,7 @@ impl Engine {
     /// Takes one input. Drain the effects before the next.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.out.advance(now);
+        self.changes += 1;
         match input {
             Input::Spawned { run, pid } => self.tell(run, |instance, out| instance.on_spawned(pid, out)),
             Input::SpawnFailed { run, error } => self.tell(run, |instance, out| instance.on_spawn_failed(error, out)),
@@ -99,6 +104,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.out.advance(now);
         while let Some((stamp, waiter)) = self.out.timers.pop_due(self.out.now) {
+            self.changes += 1;
             match waiter {
                 Waiter::Instance(id) => self.deadline_of(id, stamp),
                 Waiter::Closing => self.closing_deadline(stamp),
@@ -163,6 +169,11 @@ impl Engine {
     pub fn left_of(&self, ticket: Ticket) -> Option<usize> {
         let closing = self.closing.as_ref().filter(|closing| closing.tickets.contains(&ticket));
         self.jobs.left(ticket).or(closing.map(|closing| closing.busy.len()))
+    }
+
+    /// A number that is another one whenever an instance may have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// How many inputs named a run or a probe that is past. They changed nothing.

@@ -6,6 +6,9 @@ use super::time::Instant;
 use alloc::collections::BinaryHeap;
 use core::cmp::{Ordering, Reverse};
 
+/// Room for so many deadlines is kept.
+const KEPT: usize = 64;
+
 /// Deadlines in the order of their time, then of their arming; `K` names who waits.
 #[derive(Debug)]
 pub struct TimerQueue<K> {
@@ -80,11 +83,20 @@ impl<K> TimerQueue<K> {
         {
             self.heap.pop();
         }
+        self.give_back();
     }
 
     /// Drops every deadline that nobody holds any more.
     pub fn sweep(&mut self, mut holds: impl FnMut(&K, Stamp) -> bool) {
         self.heap.retain(|Reverse(entry)| holds(&entry.key, entry.stamp));
+        self.give_back();
+    }
+
+    /// What a start of thousands armed made room that nothing else fills.
+    fn give_back(&mut self) {
+        if self.heap.capacity() > KEPT && self.heap.len() < self.heap.capacity() / 4 {
+            self.heap.shrink_to(KEPT.max(2 * self.heap.len()));
+        }
     }
 
     /// How many deadlines are armed, the forgotten ones included.

@@ -7,6 +7,9 @@ use std::io::{ErrorKind, Read};
 /// Bytes taken from one stream in one serving, where nobody waits for something else.
 pub const OUTPUT_BUDGET: usize = 128 * 1024;
 
+/// Bytes read at once.
+const SCRATCH: usize = 64 * 1024;
+
 /// What became of bytes that were to pass without being looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passed {
@@ -67,8 +70,9 @@ impl<R: Read> Output<R> {
         &self.reader
     }
 
-    /// Moves bytes until the pipe is empty, at its end, or so many were moved.
-    pub fn serve(&mut self, most: usize, scratch: &mut [u8], taker: &mut dyn Taker<R>) -> Served {
+    /// Moves bytes until the pipe is empty, at its end, or so many were moved. Those that do not pass by themselves are read
+    /// into `scratch`, which is made when it is needed.
+    pub fn serve(&mut self, most: usize, scratch: &mut Vec<u8>, taker: &mut dyn Taker<R>) -> Served {
         self.moved = 0;
         while self.ready {
             let budget = most.saturating_sub(self.moved);
@@ -89,7 +93,10 @@ impl<R: Read> Output<R> {
         Served::Dry
     }
 
-    fn read_some(&mut self, scratch: &mut [u8], taker: &mut dyn Taker<R>, budget: usize) -> Option<Served> {
+    fn read_some(&mut self, scratch: &mut Vec<u8>, taker: &mut dyn Taker<R>, budget: usize) -> Option<Served> {
+        if scratch.is_empty() {
+            *scratch = vec![0; SCRATCH];
+        }
         let room = scratch.len().min(budget);
         match self.reader.read(&mut scratch[..room]) {
             Ok(0) => return Some(Served::Closed),
@@ -145,10 +152,10 @@ mod tests {
     #[test]
     fn a_short_read_waits_for_the_next_edge() {
         let (mut output, mut sink) = (output(vec![Ok(b"one".to_vec()), Ok(b"two".to_vec())]), Bytes(Vec::new()));
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 1024], &mut sink), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 1024], &mut sink), Served::Dry);
         assert_eq!(sink.0, b"one");
         output.mark(false);
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 1024], &mut sink), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 1024], &mut sink), Served::Dry);
         assert_eq!(sink.0, b"onetwo");
     }
 
@@ -156,7 +163,7 @@ mod tests {
     fn a_short_read_with_the_end_in_one_event_reads_on_to_the_end() {
         let (mut output, mut sink) = (output(vec![Ok(b"last".to_vec()), Ok(vec![])]), Bytes(Vec::new()));
         output.mark(true);
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 1024], &mut sink), Served::Closed);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 1024], &mut sink), Served::Closed);
         assert_eq!(sink.0, b"last");
     }
 
@@ -185,11 +192,11 @@ mod tests {
     fn bytes_that_pass_are_not_read() {
         let mut output = output(vec![Ok(b"read".to_vec())]);
         let mut taker = Passing([Passed::Some(5), Passed::Some(7)].into(), Bytes(Vec::new()));
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.1.0.len()), (12, 0));
         output.mark(false);
         taker.0.push_back(Passed::Refused);
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.1.0.as_slice()), (4, b"read".as_slice()));
     }
 
@@ -198,7 +205,7 @@ mod tests {
         let mut output = output(vec![Ok(vec![])]);
         output.mark(true);
         let mut taker = Passing([Passed::Some(3), Passed::Nothing].into(), Bytes(Vec::new()));
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Closed);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 16], &mut taker), Served::Closed);
         assert_eq!(output.moved, 3);
     }
 
@@ -206,19 +213,19 @@ mod tests {
     fn it_is_dry_only_where_nothing_waited() {
         let mut taker = Passing([Passed::Some(3), Passed::Nothing, Passed::Some(9)].into(), Bytes(Vec::new()));
         let mut output = output(vec![]);
-        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.0.len()), (3, 1), "asked until there was nothing, and not again");
     }
 
     #[test]
     fn passing_stops_at_the_budget() {
         let mut taker = Passing(vec![Passed::Some(OUTPUT_BUDGET / 2); 9].into(), Bytes(Vec::new()));
-        assert_eq!(output(vec![]).serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::More);
+        assert_eq!(output(vec![]).serve(OUTPUT_BUDGET, &mut vec![0; 16], &mut taker), Served::More);
         assert_eq!(taker.0.len(), 7);
     }
 
     #[test]
     fn an_empty_pipe_is_dry() {
-        assert_eq!(output(vec![]).serve(OUTPUT_BUDGET, &mut [0; 16], &mut Bytes(Vec::new())), Served::Dry);
+        assert_eq!(output(vec![]).serve(OUTPUT_BUDGET, &mut vec![0; 16], &mut Bytes(Vec::new())), Served::Dry);
     }
 }

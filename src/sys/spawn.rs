@@ -20,7 +20,7 @@ mod verdict;
 pub use environment::Inherited;
 pub use failure::{classify, describe, is_not_found};
 pub use plan::{Plan, resolve_user};
-pub use shared::{reserve_places, reserved};
+pub use shared::{reserve_places, reserved, rest};
 pub use verdict::{Verdict, VerdictRead};
 
 use super::descriptor::{duplicate_above, lift, pipe, set_nonblocking};

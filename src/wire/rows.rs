@@ -20,15 +20,17 @@ fn framed<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: 
     out.extend_from_slice(&[0; 4]);
     let body = start + 4;
     out.extend_from_slice(br#"{"status":"ok","processes":["#);
+    let mut piece = Piece::new();
     for (index, row) in rows.enumerate() {
         if index > 0 {
-            out.push(b',');
+            piece.put(b",");
         }
-        write_row(&row, out)?;
+        write_row(&row, &mut piece, out)?;
         if out.len() - body > MAX_FRAME {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
     }
+    piece.go_to(out);
     out.push(b']');
     if let Some(id) = id {
         out.extend_from_slice(b",\"id\":");
@@ -40,21 +42,21 @@ fn framed<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: 
     Ok(())
 }
 
-/// A row is put together in a piece of the stack and goes out in one copy.
-fn write_row(row: &ProcessRow<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    let mut line = Line::new();
-    line.put(b"{\"name\":");
+/// Rows are put together in a piece of the stack and go out many at once.
+fn write_row(row: &ProcessRow<'_>, line: &mut Piece, out: &mut Vec<u8>) -> io::Result<()> {
+    line.make_room(out);
     let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
     if row.name.len() <= SHORT && row.name.bytes().all(is_plain) {
-        line.put(b"\"");
-        line.put(row.name.as_bytes());
+        line.put(b"{\"name\":\"");
+        line.put_short(row.name.as_bytes());
         line.put(b"\"");
     } else {
+        line.put(b"{\"name\":");
         line.go_to(out);
         serde_json::to_writer(&mut *out, &row.name)?;
     }
     line.put(b",\"state\":\"");
-    line.put(row.state.as_bytes());
+    line.put_short(row.state.as_bytes());
     line.put(b"\",\"pid\":");
     match row.pid {
         Some(pid) => line.put_number(pid.unsigned_abs().into(), pid < 0),
@@ -76,25 +78,32 @@ fn write_row(row: &ProcessRow<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         out.pop();
     }
     line.put(b"}");
-    line.go_to(out);
     Ok(())
 }
 
 /// Names up to this length are put into the line as they are.
 const SHORT: usize = 96;
-/// All keys of a row, the longest state, and both numbers at their longest.
+/// All keys of a row, the longest state, and both numbers at their longest, and the comma before it.
 const ROOM: usize = SHORT + 128;
+/// Rows on their way out.
+const PIECE: usize = 4096;
 
-/// A row on its way.
-struct Line {
-    bytes: [u8; ROOM],
+/// Rows on their way.
+struct Piece {
+    bytes: [u8; PIECE],
     length: usize,
 }
 
-impl Line {
+impl Piece {
+    fn new() -> Piece {
+        Piece { bytes: [0; PIECE], length: 0 }
+    }
+
     #[inline]
-    fn new() -> Line {
-        Line { bytes: [0; ROOM], length: 0 }
+    fn make_room(&mut self, out: &mut Vec<u8>) {
+        if self.length + ROOM > PIECE {
+            self.go_to(out);
+        }
     }
 
     #[inline]
@@ -102,6 +111,18 @@ impl Line {
         let end = self.length + text.len();
         self.bytes[self.length..end].copy_from_slice(text);
         self.length = end;
+    }
+
+    /// The same without a call for what is mostly a few bytes long: two copies of one size overlap.
+    #[inline]
+    fn put_short(&mut self, text: &[u8]) {
+        let place = &mut self.bytes[self.length..self.length + text.len()];
+        match text.len() {
+            8..=16 => ends::<8>(text, place),
+            4..=7 => ends::<4>(text, place),
+            _ => place.copy_from_slice(text),
+        }
+        self.length += text.len();
     }
 
     #[inline]
@@ -119,11 +140,18 @@ impl Line {
         self.length = end;
     }
 
-    #[inline]
     fn go_to(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes[..self.length]);
         self.length = 0;
     }
+}
+
+/// Copies the first `N` bytes and the last.
+#[inline]
+fn ends<const N: usize>(from: &[u8], to: &mut [u8]) {
+    let last = from.len() - N;
+    to[..N].copy_from_slice(&from[..N]);
+    to[last..].copy_from_slice(&from[last..]);
 }
 
 #[cfg(test)]
@@ -157,8 +185,9 @@ mod tests {
             ] {
                 let row =
                     ProcessRow { name: name.into(), state: "UNHEALTHY", pid, uptime, healthy, detail: detail.clone() };
-                let mut out = Vec::new();
-                write_row(&row, &mut out).unwrap();
+                let (mut out, mut piece) = (Vec::new(), Piece::new());
+                write_row(&row, &mut piece, &mut out).unwrap();
+                piece.go_to(&mut out);
                 assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&row).unwrap());
             }
         }

@@ -100,7 +100,7 @@ fn value(config: &Config, name: &str) -> u128 {
         "healthcheck_timeout" => nanos(health.timeout),
         "healthcheck_retries" => health.retries.into(),
         "healthcheck_start_period" => nanos(health.start_period),
-        "healthcheck_port" => match &instance.probe {
+        "healthcheck_port" => match instance.probe.as_deref() {
             Some(ProbeTarget::Tcp { port, .. }) => (*port).into(),
             other => panic!("a tcp check asks {other:?}"),
         },

@@ -72,7 +72,7 @@ fn the_daemons_options_are_read() {
 fn a_program_has_its_defaults() {
     let config = good("[program:web]\ncommand = sleep '1 2'\n");
     let [web] = &config.instances[..] else { panic!("one instance") };
-    assert_eq!((web.name.as_str(), web.program.as_str(), web.group.as_str()), ("web", "web", "web"));
+    assert_eq!((&*web.name, &*web.program, &*web.group), ("web", "web", "web"));
     assert_eq!(web.launch.argv, ["sleep", "1 2"]);
     let policy = Policy {
         autostart: true,
@@ -90,7 +90,7 @@ fn a_program_has_its_defaults() {
         on_fatal: Consequence::Nothing,
         health: None,
     };
-    assert_eq!(web.policy, policy);
+    assert_eq!(*web.policy, policy);
     assert_eq!(
         web.stdout,
         LogSpec { target: LogTarget::Null, maxbytes: 50 << 20, backups: 10, compress: false, format: LogFormat::Raw }
@@ -143,7 +143,7 @@ fn every_program_option_arrives() {
         on_fatal: Consequence::Nothing,
         health: Some(health),
     };
-    assert_eq!(p.policy, policy);
+    assert_eq!(*p.policy, policy);
     assert_eq!(
         p.stdout,
         LogSpec {
@@ -164,7 +164,7 @@ fn every_program_option_arrives() {
         (Some(Path::new("/d")), Some("nobody"), Some(0o027))
     );
     assert_eq!(p.reconcile, Reconcile::Kill);
-    assert_eq!(p.probe, Some(ProbeTarget::Script { command: "exit 0".to_owned() }));
+    assert_eq!(p.probe.as_deref(), Some(&ProbeTarget::Script { command: "exit 0".to_owned() }));
     assert_eq!(good("[program:p]\ncommand=a\nautorestart=0").instances[0].policy.autorestart, Autorestart::Never);
 }
 
@@ -175,17 +175,17 @@ fn each_instance_has_its_number() {
          stderr_logfile=e%(process_num)s\nhealthcheck_type=tcp\nhealthcheck_host=h%(process_num)s\nhealthcheck_port=80%(process_num)s\n",
     );
     let [first, second] = &config.instances[..] else { panic!("two instances") };
-    assert_eq!((first.name.as_str(), second.name.as_str()), ("w:00", "w:01"));
+    assert_eq!((&*first.name, &*second.name), ("w:00", "w:01"));
     assert_eq!(second.launch.argv, ["a", "01", "%(x)s", "%%"]);
     assert_eq!(second.launch.env["N"], "01");
     assert!(second.launch.env.contains_key("M%(process_num)s"), "names are not expanded");
     assert_eq!(second.stdout.target, LogTarget::File("01.log".into()));
     assert_eq!(second.stderr.target, LogTarget::File("e01".into()));
-    assert_eq!(first.probe, Some(ProbeTarget::Tcp { host: "h00".to_owned(), port: 8_000 }));
-    assert_eq!(second.probe, Some(ProbeTarget::Tcp { host: "h01".to_owned(), port: 8_001 }));
+    assert_eq!(first.probe.as_deref(), Some(&ProbeTarget::Tcp { host: "h00".to_owned(), port: 8_000 }));
+    assert_eq!(second.probe.as_deref(), Some(&ProbeTarget::Tcp { host: "h01".to_owned(), port: 8_001 }));
     assert_eq!(config.groups[0].members, ["w:00", "w:01"]);
     assert_eq!(good("[program:w]\ncommand=%(process_num)s").instances[0].launch.argv, ["00"]);
-    assert_eq!(good("[program:w]\ncommand=x\nnumprocs=101").instances[100].name, "w:100");
+    assert_eq!(good("[program:w]\ncommand=x\nnumprocs=101").instances[100].name.as_ref(), "w:100");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn log_targets_have_words() {
 #[test]
 fn http_checks_come_from_a_url_or_from_parts() {
     let probe = |options: &str| {
-        good(&format!("[program:p]\ncommand=a\nhealthcheck_type=http\n{options}")).instances[0].probe.clone().unwrap()
+        *good(&format!("[program:p]\ncommand=a\nhealthcheck_type=http\n{options}")).instances[0].probe.clone().unwrap()
     };
     let http = |host: &str, port, path: &str, statuses| ProbeTarget::Http {
         host: host.to_owned(),
@@ -235,7 +235,7 @@ fn groups_come_in_the_order_of_the_file() {
         .collect();
     assert_eq!(groups, [("late", vec!["a:00", "a:01", "c"]), ("b", vec!["b"])]);
     assert_eq!(
-        config.instances.iter().map(|instance| instance.group.as_str()).collect::<Vec<_>>(),
+        config.instances.iter().map(|instance| &*instance.group).collect::<Vec<_>>(),
         ["late", "late", "b", "late"]
     );
     // The last word wins, and a group that nobody is left in is none.

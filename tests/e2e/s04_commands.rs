@@ -39,6 +39,37 @@ fn status_can_be_narrowed() {
 }
 
 #[test]
+fn a_status_that_is_sent_again_is_never_an_old_one() {
+    let text = |last: &str| {
+        format!(
+            "[program:a]\ncommand = {{actor}}\nstartsecs = 0\n[program:{last}]\ncommand = {{actor}}\nautostart = no\n"
+        )
+    };
+    let d = Daemon::start(&text("b"));
+    d.wait_state("a", "RUNNING");
+    let whole = || d.ask(json!({"command": "status"}))["processes"].clone();
+    // A page is written anew each time.
+    let page = || d.ask(json!({"command": "status", "limit": 9}))["processes"].clone();
+    let field = |rows: Value, key: &str| rows[0][key].clone();
+    for _ in 0..3 {
+        let before = field(whole(), "pid");
+        d.done("stop", "a");
+        assert_eq!((field(whole(), "state"), field(whole(), "pid")), (json!("STOPPED"), Value::Null));
+        d.done("start", "a");
+        assert_eq!(field(whole(), "state"), "RUNNING");
+        assert_ne!(field(whole(), "pid"), before);
+    }
+    for seconds in 1..=2 {
+        d.wait("time passes", || (field(whole(), "uptime").as_u64()? >= seconds).then_some(()));
+        d.wait("both agree", || (whole() == page()).then_some(()));
+    }
+    d.home.configure(&text("c"));
+    assert_eq!(d.reload()["status"], "ok");
+    let names = |rows: Value| rows.as_array().unwrap().iter().map(|row| row["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(whole()), ["a", "c"]);
+}
+
+#[test]
 fn start_waits_along_and_says_when_it_runs_already() {
     let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 1\nautostart = no\n");
     let mut orders: Vec<_> = (0..3).map(|_| d.begin(json!({"command": "start", "name": "a"}))).collect();

@@ -84,7 +84,7 @@ impl Daemon {
 
     fn start_call(&mut self, key: Key) {
         let Some(check) = self.probes.table.get_mut(key) else { return };
-        let host = match &check.spec.probe {
+        let host = match check.spec.probe.as_deref() {
             Some(ProbeTarget::Tcp { host, .. } | ProbeTarget::Http { host, .. }) => host,
             Some(ProbeTarget::Script { .. }) | None => {
                 return self.end_check(key, ProbeResult::Fail, "there is nothing to ask".to_owned());
@@ -138,7 +138,7 @@ impl Daemon {
 
     fn call(&mut self, key: Key, mut addresses: Vec<SocketAddr>) {
         let Some(check) = self.probes.table.get_mut(key) else { return };
-        let (port, question) = match &check.spec.probe {
+        let (port, question) = match check.spec.probe.as_deref() {
             Some(ProbeTarget::Tcp { port, .. }) => (*port, None),
             Some(ProbeTarget::Http { host, port, path, statuses }) => {
                 (*port, Some(Question::new(host, *port, path, statuses.clone())))

@@ -17,6 +17,8 @@ use std::rc::Rc;
 
 /// So much of what a script says is read at its own pace; the rest is thrown away slowly.
 pub(super) const OUTPUT_MAX: usize = 64 * 1024;
+/// What they say is read into.
+const SCRATCH: usize = 16 * 1024;
 /// So much of each stream is kept for the message.
 const KEPT_MAX: usize = 1024;
 
@@ -70,7 +72,7 @@ impl Script {
     }
 
     /// Reads what there is, up to what may be read of one script.
-    pub(super) fn listen(&mut self, scratch: &mut [u8], reactor: &Reactor) -> Flow {
+    pub(super) fn listen(&mut self, scratch: &mut Vec<u8>, reactor: &Reactor) -> Flow {
         let mut left = OUTPUT_MAX - self.read;
         let flow = self.take(scratch, &mut left, reactor);
         self.read = OUTPUT_MAX - left;
@@ -78,11 +80,11 @@ impl Script {
     }
 
     /// Throws away what there is, a pipe's length at most: a script that is blocked would never end.
-    pub(super) fn discard(&mut self, scratch: &mut [u8], reactor: &Reactor) -> Flow {
+    pub(super) fn discard(&mut self, scratch: &mut Vec<u8>, reactor: &Reactor) -> Flow {
         self.take(scratch, &mut OUTPUT_MAX.clone(), reactor)
     }
 
-    fn take(&mut self, scratch: &mut [u8], left: &mut usize, reactor: &Reactor) -> Flow {
+    fn take(&mut self, scratch: &mut Vec<u8>, left: &mut usize, reactor: &Reactor) -> Flow {
         let flows = [self.stderr.take(scratch, left, reactor), self.stdout.take(scratch, left, reactor)];
         if flows.contains(&Flow::Flood) { Flow::Flood } else { Flow::Dry }
     }
@@ -173,10 +175,13 @@ impl Stream {
         Stream { pipe, kept: Vec::new() }
     }
 
-    fn take(&mut self, scratch: &mut [u8], left: &mut usize, reactor: &Reactor) -> Flow {
+    fn take(&mut self, scratch: &mut Vec<u8>, left: &mut usize, reactor: &Reactor) -> Flow {
         while let Some(pipe) = &mut self.pipe {
             if *left == 0 {
                 return Flow::Flood;
+            }
+            if scratch.is_empty() {
+                *scratch = vec![0; SCRATCH];
             }
             let room = scratch.len().min(*left);
             match pipe.read(&mut scratch[..room]) {

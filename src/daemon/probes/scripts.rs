@@ -55,7 +55,7 @@ impl Daemon {
         {
             return Ok(Rc::clone(plan));
         }
-        let Some(ProbeTarget::Script { command }) = &spec.probe else {
+        let Some(ProbeTarget::Script { command }) = spec.probe.as_deref() else {
             return Err(named(SpawnError {
                 stage: crate::engine::message::SpawnStage::Exec,
                 errno: 0,

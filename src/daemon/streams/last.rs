@@ -34,13 +34,13 @@ pub(in crate::daemon) struct Turn {
 impl Streams {
     /// Drops what is known of an instance that the engine let go; its streams go when they end.
     pub(in crate::daemon) fn forget(&mut self, id: InstanceId) {
-        self.last.remove(&id);
+        self.last.remove(id);
         self.carried.remove(&id);
     }
 
     /// How many bytes of the last run of an instance found their place, and where they go if that is still open.
     pub(in crate::daemon) fn written_by(&self, id: InstanceId, which: Which) -> (u64, Option<SinkId>) {
-        let Some(last) = self.last.get(&id) else { return (0, None) };
+        let Some(last) = self.last.get(id) else { return (0, None) };
         match last.open[which as usize].and_then(|key| self.table.get(key)) {
             Some(stream) => (stream.written, Some(stream.sink)),
             None => (last.written[which as usize], None),
@@ -69,7 +69,7 @@ impl Streams {
     /// A stream is over; how much it was is still asked for.
     pub(super) fn note_end(&mut self, key: Key, stream: &Stream) {
         let which = stream.which as usize;
-        let last = self.last.get_mut(&stream.output.instance).filter(|last| last.open[which] == Some(key));
+        let last = self.last.get_mut(stream.output.instance).filter(|last| last.open[which] == Some(key));
         if let Some(last) = last {
             last.open[which] = None;
             last.written[which] = stream.written;
@@ -103,7 +103,7 @@ impl Stream {
 impl Daemon {
     /// Reads what lies in the pipes of an instance whose program is dead, so that its logs are complete.
     pub(in crate::daemon) fn empty_pipes(&mut self, id: InstanceId) {
-        let open = self.streams.last.get(&id).map_or([None; 2], |last| last.open);
+        let open = self.streams.last.get(id).map_or([None; 2], |last| last.open);
         for key in open.into_iter().flatten() {
             if let Some(stream) = self.streams.table.get_mut(key) {
                 stream.output.mark(false);

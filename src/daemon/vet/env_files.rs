@@ -23,7 +23,8 @@ impl EnvFiles {
     pub(super) fn merge(&mut self, instance: &mut InstanceSpec, place: Place<'_>, problems: &mut Problems) {
         let slot = slot(instance);
         // Later files win and `environment` wins over all, so the first word in this order counts.
-        for path in instance.launch.env_files.iter().rev() {
+        let paths = instance.launch.env_files.clone();
+        for path in paths.iter().rev() {
             let Some(variables) = self.read(path, place, problems) else { continue };
             for (name, text) in variables.iter() {
                 if !instance.launch.env.contains_key(name) {
@@ -33,7 +34,7 @@ impl EnvFiles {
                         let message = "the variables of all instances together are too large (256 MiB is the limit)";
                         return problems.error(place, message.to_owned());
                     }
-                    instance.launch.env.insert(name.clone(), text);
+                    Rc::make_mut(&mut instance.launch).env.insert(name.clone(), text);
                 }
             }
         }
@@ -72,6 +73,6 @@ fn read(path: &Path, place: Place<'_>, problems: &mut Problems) -> Option<Variab
 
 /// The number of an instance, which is the end of its name.
 fn slot(instance: &InstanceSpec) -> u32 {
-    let number = instance.name.strip_prefix(&instance.program).and_then(|rest| rest.strip_prefix(':'));
+    let number = instance.name.strip_prefix(&*instance.program).and_then(|rest| rest.strip_prefix(':'));
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

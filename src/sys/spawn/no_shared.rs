@@ -34,6 +34,11 @@ pub fn reserve_places() -> io::Result<()> {
     Ok(())
 }
 
+/// Keeps nothing, and knows of no burst.
+pub fn rest() -> bool {
+    false
+}
+
 /// How many descriptors are reserved.
 pub fn reserved() -> usize {
     0

@@ -91,6 +91,11 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// After a burst, which it tells: what was kept for the children of the next is given back.
+pub fn rest() -> bool {
+    Stack::keep_one()
+}
+
 /// Makes the process. `Err` gives the block back with the error number.
 pub(super) fn make(block: Box<Block>) -> Result<(Pid, RawFd, Lease), (i32, Box<Block>)> {
     let stack = match Stack::take() {

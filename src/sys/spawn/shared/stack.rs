@@ -36,6 +36,14 @@ impl Stack {
         }
     }
 
+    /// Of those kept one stays; a restart needs no more. Whether there were others.
+    pub(super) fn keep_one() -> bool {
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        let had_more = pool.len() > 1;
+        pool.truncate(1);
+        had_more
+    }
+
     /// Where it begins, as stacks grow downward; aligned as the calling conventions want it.
     pub(super) fn top(&self) -> *mut u8 {
         // SAFETY: one past the end of the mapping.

@@ -15,6 +15,9 @@ struct Keeping {
     compress: bool,
 }
 
+/// The options that say where the streams go.
+pub(super) const TARGETS: &[&str] = &["stdout_logfile", "stderr_logfile"];
+
 /// What says nothing where stderr has no log of its own.
 const UNUSED: [&str; 4] =
     ["stderr_logfile", "stderr_logfile_maxbytes", "stderr_logfile_backups", "stderr_logfile_compress"];

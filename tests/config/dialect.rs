@@ -66,7 +66,7 @@ fn read(text: &str) -> String {
     let mut sections = Vec::new();
     for section in document.sections().chain([DEFAULT]) {
         let options = document.own_options(section);
-        let options: String = options.map(|(name, value)| format!(" {name}={}", quoted(value))).collect();
+        let options: String = options.map(|option| format!(" {}={}", option.name, quoted(option.text))).collect();
         if section != DEFAULT || !options.is_empty() {
             sections.push(format!("[{section}]{options}"));
         }
@@ -101,7 +101,7 @@ fn options_and_sections_have_their_lines() {
     let mut problems = Problems::default();
     let text = b"\xef\xbb\xbf# c\r\n[DEFAULT]\rx=1\n\n[a]\ny=\n  2\n# c\nz=3\n[b]\n";
     let document = reader::read(text, &mut problems);
-    let line = |section, option| document.option_line(section, option);
+    let line = |section, option| document.get(section, option).map(|found| found.line);
     assert_eq!((line("a", "y"), line("a", "z"), line("b", "x"), line("b", "y")), (Some(6), Some(9), Some(3), None));
     assert_eq!((document.header_line("a"), document.header_line("b"), document.header_line("c")), (5, 10, 0));
     assert_eq!(document.ini().section(Some("a")).and_then(|options| options.get("y")), Some("\n2"));

@@ -304,10 +304,9 @@ impl Daemon {
     /// Starts the programs and turns until the end.
     fn live(&mut self, config: Config) -> i32 {
         self.now = clock::monotonic();
-        let plan = self.roster.adopt(&config, &mut self.engine);
-        // What reading it took is much, and is not needed again until the next reload.
-        drop(config);
+        let plan = self.roster.adopt(config, &mut self.engine);
         self.recall();
+        // What reading the configuration took is much, and is not needed again until the next reload.
         limits::give_back_memory();
         self.reconcile();
         self.begin_memory();

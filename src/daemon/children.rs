@@ -19,21 +19,23 @@ pub struct Trace {
     pub spec: Rc<InstanceSpec>,
     /// The marker in its environment.
     pub marker: String,
+    /// Its start as the clock told it.
+    start: Option<u64>,
     /// Its start, and the inode of its pidfd; looked up when it is recorded.
     identity: Option<(Option<u64>, Option<u64>)>,
 }
 
 impl Trace {
     /// Of a child that nobody looked at yet.
-    pub fn new(spec: Rc<InstanceSpec>, marker: String) -> Trace {
-        Trace { spec, marker, identity: None }
+    pub fn new(spec: Rc<InstanceSpec>, marker: String, start: Option<u64>) -> Trace {
+        Trace { spec, marker, start, identity: None }
     }
 
     fn record(&mut self, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
         let (start, inode) = *self.identity.get_or_insert_with(|| {
             // Once it is reaped, only its marker tells its group from others.
-            let stat = if reaped { None } else { identity::stat(pid).ok().flatten() };
-            (stat.map(|stat| stat.start), pidfd.and_then(identity::unique_inode))
+            let start = if reaped { None } else { identity::start(pid, self.start) };
+            (start, pidfd.and_then(identity::unique_inode))
         });
         Record {
             name: self.spec.name.clone(),

@@ -65,7 +65,7 @@ impl Daemon {
         let refused = |text| format!("Reload failed:\n{text}");
         match loaded {
             Ok(config) if wish == Wish::Foresee => self.foretell(ticket, &config),
-            Ok(config) => self.take_on(ticket, wish, &who, &config),
+            Ok(config) => self.take_on(ticket, wish, &who, config),
             Err(draft) => {
                 let text = vet::render(&draft, &self.config_path);
                 if is_meant {
@@ -130,16 +130,16 @@ impl Daemon {
         }
     }
 
-    fn take_on(&mut self, ticket: Ticket, wish: Wish, who: &str, config: &Config) {
-        if let Some(text) = self.still_leaving(config) {
+    fn take_on(&mut self, ticket: Ticket, wish: Wish, who: &str, config: Config) {
+        if let Some(text) = self.still_leaving(&config) {
             return self.give_up(ticket, ErrorCode::Failed, &text);
         }
         if let Err(text) = self.set_doors(&config.daemon) {
             log::error!("Reload refused, nothing changes: {text}");
             return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
         }
-        boot::log_warnings(config, &self.config_path);
-        let changes = self.changes_by(config);
+        boot::log_warnings(&config, &self.config_path);
+        let changes = self.changes_by(&config);
         self.take_on_settings(&config.daemon, &changes);
         self.reload_under_way = true;
         let plan = self.roster.adopt(config, &mut self.engine);

@@ -137,11 +137,11 @@ impl Roster {
     }
 
     /// Takes on a new configuration: what the engine has to do.
-    pub fn adopt(&mut self, config: &Config, engine: &mut Engine) -> EnginePlan {
+    pub fn adopt(&mut self, config: Config, engine: &mut Engine) -> EnginePlan {
         let mut plan = EnginePlan::default();
         self.dismiss_all_but(&config.instances, &mut plan);
         let mut order = Vec::with_capacity(config.instances.len());
-        for spec in &config.instances {
+        for spec in config.instances {
             order.push(match self.by_name(&spec.name) {
                 Some(id) => self.update(id, spec, &mut plan),
                 None => self.enrol(spec, engine, &mut plan),
@@ -150,7 +150,7 @@ impl Roster {
         order.extend(self.order.iter().filter(|id| self.entries.get(id).is_some_and(|entry| entry.leaving)));
         self.order = order;
         self.regroup(&config.groups);
-        self.given.clone_from(&config.positions.given);
+        self.given = config.positions.given;
         plan
     }
 
@@ -186,25 +186,23 @@ impl Roster {
         }
     }
 
-    fn update(&mut self, id: InstanceId, spec: &InstanceSpec, plan: &mut EnginePlan) -> InstanceId {
-        if let Some(entry) = self.entries.get_mut(&id).filter(|entry| *entry.spec != *spec) {
+    fn update(&mut self, id: InstanceId, spec: InstanceSpec, plan: &mut EnginePlan) -> InstanceId {
+        if let Some(entry) = self.entries.get_mut(&id).filter(|entry| *entry.spec != spec) {
             // A program that only moved to another group has nothing new to start with.
-            if !changes::differs_only_in_group(&entry.spec, spec) {
+            if !changes::differs_only_in_group(&entry.spec, &spec) {
                 plan.changed.push((id, spec.policy.clone()));
             }
-            entry.spec = Rc::new(spec.clone());
+            entry.spec = Rc::new(spec);
             entry.plan = None;
         }
         id
     }
 
-    fn enrol(&mut self, spec: &InstanceSpec, engine: &mut Engine, plan: &mut EnginePlan) -> InstanceId {
+    fn enrol(&mut self, spec: InstanceSpec, engine: &mut Engine, plan: &mut EnginePlan) -> InstanceId {
         let id = engine.add(spec.policy.clone());
-        self.entries.insert(
-            id,
-            Entry { spec: Rc::new(spec.clone()), plan: None, fault: None, shortage_told: None, leaving: false },
-        );
         self.by_name.insert(spec.name.clone(), id);
+        let entry = Entry { spec: Rc::new(spec), plan: None, fault: None, shortage_told: None, leaving: false };
+        self.entries.insert(id, entry);
         plan.added.push(id);
         id
     }

@@ -171,7 +171,8 @@ impl Daemon {
         match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), Some(&marker)) {
             Ok(fresh) => {
                 let pid = fresh.pid;
-                self.take_in(run, fresh, opened, Trace::new(spec, marker));
+                let trace = Trace::new(spec, marker, fresh.start);
+                self.take_in(run, fresh, opened, trace);
                 Ok(pid)
             }
             Err(error) => {
@@ -236,7 +237,7 @@ impl Daemon {
     }
 
     fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened, trace: Trace) {
-        let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
+        let Fresh { pid, pidfd, verdict, stdout, stderr, .. } = fresh;
         let key = self.children.insert(Child::new(run, pid, pidfd, verdict, Some(trace)));
         self.watch_child(key, Kind::Child);
         self.watch_child(key, Kind::Verdict);

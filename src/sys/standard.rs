@@ -20,7 +20,7 @@ pub struct Standard {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// A disk, or a description of our own that does not block.
+    /// A disk, /dev/null, or a description of our own that does not block.
     Straight,
     /// One write for each time it says that it has room.
     Asking,
@@ -44,12 +44,14 @@ impl Standard {
 
     /// Over a copy of any descriptor.
     pub fn over(inherited: BorrowedFd<'_>) -> io::Result<Standard> {
-        let kind = FileKind::of(&fstat(inherited)?);
+        let found = fstat(inherited)?;
+        let kind = FileKind::of(&found);
         let copy = || inherited.try_clone_to_owned();
         let (fd, manner) = match kind {
             // The offset is shared with whoever redirected us, so it must be the same description.
             FileKind::Regular => (copy()?, Manner::Straight),
             FileKind::Socket => (copy()?, Manner::Socket),
+            FileKind::Device if is_null(found.st_rdev) => (copy()?, Manner::Straight),
             FileKind::Pipe | FileKind::Device => match own_description(inherited) {
                 Some(fd) => (fd, Manner::Straight),
                 None => (copy()?, Manner::Asking),
@@ -76,6 +78,17 @@ impl Standard {
         }
         nix::unistd::write(&self.fd, bytes.get(..SURE_BYTES).unwrap_or(bytes))
     }
+}
+
+/// Whether it is /dev/null, which takes everything at once.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_null(device: libc::dev_t) -> bool {
+    device == libc::makedev(1, 3)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_null(_device: libc::dev_t) -> bool {
+    false
 }
 
 /// The same pipe or terminal, opened once more. Not for devices that are no terminal: opening some has effects of its own.

@@ -44,7 +44,7 @@ impl Place {
         None
     }
 
-    pub(super) fn put(&self, _index: RawFd, _fd: &OwnedFd) -> io::Result<RawFd> {
+    pub(super) fn put(&self, _index: u8, _fd: &OwnedFd) -> io::Result<RawFd> {
         match *self {}
     }
 }

@@ -296,6 +296,16 @@ mod tests {
         assert_eq!(machine().unwrap().boot.len(), 36);
     }
 
+    #[test]
+    fn a_start_between_two_ticks_is_not_guessed() {
+        let at = |millis| Some(Duration::from_millis(millis));
+        let tick = |before, after| tick_between(at(before), at(after));
+        let ticks = tick(1_000_000, 1_000_000).unwrap();
+        assert_eq!(ticks % 1_000, 0, "{ticks}");
+        assert_eq!(tick(1_000_000, 1_000_000 + 1_000 / (ticks / 1_000)), None);
+        assert_eq!((tick_between(None, at(1)), tick_between(at(1), None)), (None, None));
+    }
+
     #[cfg(all(target_os = "linux", not(feature = "portable")))]
     #[test]
     fn another_inode_is_another_process() {

@@ -153,3 +153,19 @@ fn set_mask(blocked: &[libc::c_int]) -> io::Result<()> {
         errno => Err(io::Error::from_raw_os_error(errno)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_altered_is_known_after_each_change() {
+        let of = |signal: libc::c_int| altered() >> (signal - 1) & 1 == 1;
+        let before = altered();
+        assert!(!of(libc::SIGWINCH) && !of(libc::SIGKILL));
+        dispose(libc::SIGWINCH, libc::SIG_IGN).unwrap();
+        assert!(of(libc::SIGWINCH));
+        dispose(libc::SIGWINCH, libc::SIG_DFL).unwrap();
+        assert_eq!(altered(), before);
+    }
+}

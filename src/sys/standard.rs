@@ -133,6 +133,17 @@ mod tests {
         assert!(written >= SURE_BYTES);
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_of_dev_null_it_is_known_without_asking_that_it_takes_everything() {
+        let manner = |path: &str| {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            Standard::over(file.as_fd()).unwrap().manner
+        };
+        assert_eq!(manner("/dev/null"), Manner::Straight);
+        assert_eq!(manner("/dev/full"), Manner::Asking);
+    }
+
     #[test]
     fn a_folder_is_no_stream() {
         let folder = std::fs::File::open("/").unwrap();

@@ -106,3 +106,16 @@ fn options_and_sections_have_their_lines() {
     assert_eq!((document.header_line("a"), document.header_line("b"), document.header_line("c")), (5, 10, 0));
     assert_eq!(document.ini().section(Some("a")).and_then(|options| options.get("y")), Some("\n2"));
 }
+
+#[test]
+fn among_many_options_each_is_known_by_its_name() {
+    let many: String = (0..40).map(|number| format!("x{number}={number}\n")).collect();
+    let text = format!("[a]\n{many}X0=twice\nx15=twice\n  on\nx16=twice\nx39=twice\n");
+    let mut problems = Problems::default();
+    let document = reader::read(text.as_bytes(), &mut problems);
+    let (errors, _) = problems.into_parts();
+    let told: Vec<String> = errors.iter().map(|problem| problem.message.clone()).collect();
+    assert_eq!(told, [2, 17, 18, 41].map(|line| format!("given twice (line {line} has it already; keep one)")));
+    let said = |option| document.get("a", option).map(|found| found.text);
+    assert_eq!((said("x0"), said("x15"), said("x39"), said("x40")), (Some("0"), Some("15\non"), Some("39"), None));
+}

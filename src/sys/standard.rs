@@ -20,8 +20,10 @@ pub struct Standard {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
-    /// A disk, /dev/null, or a description of our own that does not block.
+    /// A disk, or a description of our own that does not block.
     Straight,
+    /// /dev/null: what is written there is gone, also if it is not written.
+    Nowhere,
     /// One write for each time it says that it has room.
     Asking,
     /// The call itself can be told not to wait.
@@ -51,7 +53,7 @@ impl Standard {
             // The offset is shared with whoever redirected us, so it must be the same description.
             FileKind::Regular => (copy()?, Manner::Straight),
             FileKind::Socket => (copy()?, Manner::Socket),
-            FileKind::Device if is_null(found.st_rdev) => (copy()?, Manner::Straight),
+            FileKind::Device if is_null(found.st_rdev) => (copy()?, Manner::Nowhere),
             FileKind::Pipe | FileKind::Device => match own_description(inherited) {
                 Some(fd) => (fd, Manner::Straight),
                 None => (copy()?, Manner::Asking),
@@ -65,6 +67,7 @@ impl Standard {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self.manner {
             Manner::Straight => nix::unistd::write(&self.fd, bytes),
+            Manner::Nowhere => Ok(bytes.len()),
             Manner::Socket => nix::sys::socket::send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT),
             Manner::Asking => self.ask_and_write(bytes),
         };
@@ -80,7 +83,7 @@ impl Standard {
     }
 }
 
-/// Whether it is /dev/null, which takes everything at once.
+/// Whether it is /dev/null.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_null(device: libc::dev_t) -> bool {
     device == libc::makedev(1, 3)
@@ -135,13 +138,15 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn only_of_dev_null_it_is_known_without_asking_that_it_takes_everything() {
-        let manner = |path: &str| {
+    fn only_dev_null_is_known_to_take_everything() {
+        let over = |path: &str| {
             let file = std::fs::File::options().write(true).open(path).unwrap();
-            Standard::over(file.as_fd()).unwrap().manner
+            Standard::over(file.as_fd()).unwrap()
         };
-        assert_eq!(manner("/dev/null"), Manner::Straight);
-        assert_eq!(manner("/dev/full"), Manner::Asking);
+        let mut null = over("/dev/null");
+        assert_eq!((null.manner, null.write(b"gone").unwrap()), (Manner::Nowhere, 4));
+        let mut full = over("/dev/full");
+        assert_eq!((full.manner, full.write(b"lost").is_err()), (Manner::Asking, true));
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod verdict;
 pub use environment::Inherited;
 pub use failure::{classify, describe, is_not_found};
 pub use plan::{Plan, resolve_user};
-pub use shared::{reserve_places, reserved};
+pub use shared::{has_place, reserve_places, reserved};
 pub use verdict::{Verdict, VerdictRead};
 
 use super::descriptor::{duplicate_above, lift, pipe, set_fresh_nonblocking};
@@ -151,7 +151,7 @@ impl Ends {
         };
         let verdict = number(&self.report, 2)?;
         let stdin = self.input.as_ref().map(AsRawFd::as_raw_fd);
-        Ok(Wiring { stdin, stdout, stderr, verdict, unshare_above: place.map(|_| shared::END) })
+        Ok(Wiring { stdin, stdout, stderr, verdict, unshare_above: place.map(Place::end) })
     }
 }
 

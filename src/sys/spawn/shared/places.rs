@@ -12,8 +12,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a child copies ends below this number. The kernel copies tables in steps of 64.
-pub(in super::super) const END: RawFd = 64;
+/// The kernel copies tables in steps of so many.
+const STEP: RawFd = 64;
+/// What a child copies ends at the step behind its place, and for all below this number: each that is copied has to be
+/// closed again, so low places are taken first.
+const END: RawFd = 2 * STEP;
 const FIRST: RawFd = 4;
 /// stdout, stderr, verdict.
 const PER_PLACE: RawFd = 3;
@@ -78,7 +81,7 @@ pub fn reserve_places() -> io::Result<()> {
         // SAFETY: F_DUPFD_CLOEXEC takes no pointer.
         taken.push(check(unsafe { libc::fcntl(placeholder.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?);
     }
-    for first in (FIRST..=END - PER_PLACE).step_by(PER_PLACE as usize) {
+    for first in (0..END).step_by(STEP as usize).flat_map(places_in) {
         if (first..first + PER_PLACE).all(|fd| taken.contains(&fd)) {
             taken.retain(|fd| !(first..first + PER_PLACE).contains(fd));
             pool.sites.push(Site { first, tenant: 0, stage: None, filled: 0 });
@@ -90,6 +93,17 @@ pub fn reserve_places() -> io::Result<()> {
     }
     pool.placeholder = Some(placeholder);
     Ok(())
+}
+
+/// The first numbers of the places in a step; none reaches into the next.
+fn places_in(step: RawFd) -> impl Iterator<Item = RawFd> {
+    (step.max(FIRST)..=step + STEP - PER_PLACE).step_by(PER_PLACE as usize)
+}
+
+/// Whether a child that is made now, with so many descriptors open, has no long table to copy.
+pub fn has_place(open: usize) -> bool {
+    let pool = pool();
+    pool.sites.is_empty() || open < WORTH_IT as usize || pool.sites.iter().any(Site::is_free)
 }
 
 /// The reserved numbers of one child. Given up when it is dropped.
@@ -114,6 +128,11 @@ impl Place {
         // Its last tenant may have been overtaken: what it had there must not stay open.
         site.clear(placeholder.as_ref());
         Some(Place { first: site.first, tenant: site.tenant })
+    }
+
+    /// What the child is to copy ends below this number.
+    pub(in super::super) fn end(&self) -> RawFd {
+        (self.first / STEP + 1) * STEP
     }
 
     /// Puts a copy of a descriptor at one of the numbers; its number there.

@@ -261,26 +261,33 @@ pub struct GroupSpec {
 /// Where each section and option of a file stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Positions {
-    lines: BTreeMap<(String, String), usize>,
+    sections: HashMap<String, SectionLines>,
     /// The options that each program was given, by its name.
     pub given: HashMap<String, Rc<[Given]>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SectionLines {
+    header: usize,
+    options: Vec<(&'static str, usize)>,
 }
 
 impl Positions {
     /// What programs were given, and no lines yet.
     pub fn of(given: HashMap<String, Rc<[Given]>>) -> Positions {
-        Positions { lines: BTreeMap::new(), given }
+        Positions { sections: HashMap::new(), given }
     }
 
-    /// Notes the line (from 1) of an option, or of a section header with an empty `option`.
-    pub fn note(&mut self, section: &str, option: &str, line: usize) {
-        self.lines.insert((section.to_owned(), option.to_owned()), line);
+    /// Notes the line (from 1) of a section header, and those of its options.
+    pub fn note(&mut self, section: &str, header: usize, options: impl Iterator<Item = (&'static str, usize)>) {
+        self.sections.insert(section.to_owned(), SectionLines { header, options: options.collect() });
     }
 
     /// The line of an option; where it is not given, of its section; 0 where that is not given either.
     pub fn line(&self, section: &str, option: &str) -> usize {
-        let at = |option: &str| self.lines.get(&(section.to_owned(), option.to_owned())).copied();
-        at(option).or_else(|| at("")).unwrap_or(0)
+        let Some(lines) = self.sections.get(section) else { return 0 };
+        let found = lines.options.iter().find(|(name, _)| *name == option);
+        found.map_or(lines.header, |(_, line)| *line)
     }
 }
 

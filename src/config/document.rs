@@ -2,7 +2,7 @@
 //!
 //! The text of the options lives in an [`ini::Ini`]; this adds inheritance from `[DEFAULT]` and the lines.
 
-use ini::Ini;
+use ini::{Ini, Properties};
 use std::collections::HashMap;
 
 /// Its options count for every section that does not give them itself.
@@ -18,22 +18,32 @@ pub struct Document {
 #[derive(Clone, Default)]
 struct SectionLines {
     header: usize,
-    options: HashMap<String, usize>,
+    /// In the order of the options.
+    options: Vec<usize>,
+}
+
+/// An option as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written<'a> {
+    /// Its name, in lower case.
+    pub name: &'a str,
+    /// What it says.
+    pub text: &'a str,
+    /// Where it stands.
+    pub line: usize,
 }
 
 impl Document {
-    /// Adds a section; its options follow by [`Document::set`].
-    pub(super) fn add_section(&mut self, name: &str, line: usize) {
-        self.ini.entry(Some(name.to_owned())).or_insert(ini::Properties::new());
-        self.lines.insert(name.to_owned(), SectionLines { header: line, options: HashMap::new() });
-    }
-
-    /// Adds an option to a section that was added before.
-    pub(super) fn set(&mut self, section: &str, option: String, line: usize, value: String) {
-        if let (Some(text), Some(lines)) = (self.ini.section_mut(Some(section)), self.lines.get_mut(section)) {
-            text.insert(option.clone(), value);
-            lines.options.insert(option, line);
+    /// Adds a section with its options: of each the name, the line and the text. No two have one name.
+    pub(super) fn add(&mut self, name: String, line: usize, options: impl Iterator<Item = (String, usize, String)>) {
+        let mut texts = Properties::new();
+        let mut lines = SectionLines { header: line, options: Vec::with_capacity(options.size_hint().0) };
+        for (option, line, text) in options {
+            texts.insert(option, text);
+            lines.options.push(line);
         }
+        self.ini.entry(Some(name.clone())).or_insert(texts);
+        self.lines.insert(name, lines);
     }
 
     /// The document itself.
@@ -46,35 +56,21 @@ impl Document {
         self.ini.sections().flatten().filter(|name| *name != DEFAULT)
     }
 
-    /// What a section gives itself, nothing inherited.
-    pub fn own_options(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
-        self.ini.section(Some(section)).into_iter().flat_map(|options| options.iter())
+    /// What a section gives itself, nothing inherited, in the order of the file.
+    pub fn own_options(&self, section: &str) -> impl Iterator<Item = Written<'_>> {
+        let texts = self.ini.section(Some(section)).into_iter().flat_map(Properties::iter);
+        let lines = self.lines.get(section).into_iter().flat_map(|lines| &lines.options);
+        texts.zip(lines).map(|((name, text), line)| Written { name, text, line: *line })
     }
 
     /// What an option says in a section, be it inherited.
-    pub fn get(&self, section: &str, option: &str) -> Option<&str> {
-        self.own(section, option).or_else(|| self.own(DEFAULT, option))
-    }
-
-    /// Whether the section gives the option itself.
-    pub fn gives(&self, section: &str, option: &str) -> bool {
-        self.own(section, option).is_some()
-    }
-
-    /// The line of an option, be it inherited.
-    pub fn option_line(&self, section: &str, option: &str) -> Option<usize> {
-        let at = |section: &str| self.lines.get(section)?.options.get(option).copied();
-        at(section).or_else(|| at(DEFAULT))
+    pub fn get(&self, section: &str, option: &str) -> Option<Written<'_>> {
+        let own = |section: &str| self.own_options(section).find(|written| written.name == option);
+        own(section).or_else(|| own(DEFAULT))
     }
 
     /// The line of a section header; 0 for a section that is not there.
     pub fn header_line(&self, section: &str) -> usize {
         self.lines.get(section).map_or(0, |lines| lines.header)
-    }
-
-    fn own(&self, section: &str, option: &str) -> Option<&str> {
-        // Most options are not given in most sections, and the index of lines knows that at once.
-        self.lines.get(section)?.options.get(option)?;
-        self.ini.section(Some(section))?.get(option)
     }
 }

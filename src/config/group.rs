@@ -14,7 +14,7 @@ pub(super) struct Membership {
 
 impl Membership {
     /// Reads a group. `programs` are those that exist.
-    pub(super) fn read(&mut self, section: &mut Reading<'_>, name: &str, programs: &BTreeSet<String>) {
+    pub(super) fn read(&mut self, section: &mut Reading<'_>, name: &str, programs: &BTreeSet<&str>) {
         if !section.has("programs") {
             section.error("programs", "is missing (the programs of the group, separated by commas)".to_owned());
         }
@@ -49,10 +49,10 @@ impl Membership {
     }
 }
 
-fn hint(section: &Reading<'_>, member: &str, programs: &BTreeSet<String>) -> String {
+fn hint(section: &Reading<'_>, member: &str, programs: &BTreeSet<&str>) -> String {
     const ENOUGH: usize = 1_000;
     let among = if section.problems.lists_errors() { ENOUGH } else { 0 };
-    let nearest = super::options::nearest(member, programs.iter().take(among).map(String::as_str));
+    let nearest = super::options::nearest(member, programs.iter().take(among).copied());
     nearest.map_or("there is none".to_owned(), |name| format!("nearest: {}", quoted(name)))
 }
 

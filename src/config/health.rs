@@ -15,6 +15,16 @@ pub(super) enum ProbeType {
     Http,
 }
 
+/// The options that say what is asked.
+pub(super) const TARGET: &[&str] = &[
+    "healthcheck_host",
+    "healthcheck_port",
+    "healthcheck_path",
+    "healthcheck_status",
+    "healthcheck_url",
+    "healthcheck_command",
+];
+
 /// What is the same for all instances of a program.
 pub(super) struct Health {
     pub(super) policy: Option<HealthPolicy>,
@@ -85,9 +95,8 @@ fn policy(section: &mut Reading<'_>, kind: ProbeType) -> HealthPolicy {
 /// An option that is given empty counts as missing only where empty means not given; else it was told already.
 fn require(section: &mut Reading<'_>, options: &[&str], message: &str) {
     let refused = |option: &str| section.has(option) && option != "healthcheck_port";
-    let given = |option: &&str| {
-        refused(option) || section.document.get(section.header, option).is_some_and(|text| !text.is_empty())
-    };
+    let given =
+        |option: &&str| refused(option) || section.sheet.entry(option).is_some_and(|entry| !entry.text.is_empty());
     if !options.iter().any(given) {
         section.error(options[0], format!("is missing ({message})"));
     }

@@ -17,6 +17,7 @@ pub mod problems;
 pub mod program;
 pub mod reader;
 mod section;
+mod sheet;
 pub mod signal;
 pub mod starter;
 mod streams;
@@ -26,11 +27,12 @@ pub mod value;
 pub mod words;
 
 use crate::spec::{Config, DaemonSpec, InstanceSpec, Positions, Problem};
-use document::Document;
 use group::Membership;
-use problems::{Place, Problems, quoted};
+use options::Section as Kind;
+use problems::{Problems, quoted};
 use program::Room;
 use section::Reading;
+use sheet::{Sheet, Sheets};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use streams::Writers;
@@ -62,8 +64,9 @@ pub fn parse(text: &[u8], working_dir: &Path) -> Result<Config, Vec<Problem>> {
 pub fn draft(text: &[u8], working_dir: &Path) -> Draft {
     let mut problems = Problems::default();
     let document = reader::read(text, &mut problems);
-    unknown::warn(&document, &mut problems);
-    let mut building = Building { document: &document, problems: &mut problems, working_dir };
+    let sheets = Sheets::of(&document);
+    unknown::warn(&sheets, &mut problems);
+    let mut building = Building { sheets: &sheets, problems: &mut problems, working_dir };
     let daemon = building.daemon();
     let mut instances = building.programs(&daemon);
     let membership = building.groups(&instances);
@@ -73,34 +76,31 @@ pub fn draft(text: &[u8], working_dir: &Path) -> Draft {
             instance.group = group.into();
         }
     }
-    let groups = group::groups(document.sections().filter_map(own_name), &instances);
+    let named = sheets.sections.iter().filter(|sheet| matches!(sheet.kind, Some(Kind::Program | Kind::Group)));
+    let groups = group::groups(named.map(|sheet| sheet.name), &instances);
     let (errors, warnings) = problems.into_parts();
-    let config = Config { daemon, instances, groups, positions: positions(&document), warnings };
+    let config = Config { daemon, instances, groups, positions: positions(&sheets), warnings };
     Draft { config, problems: errors }
 }
 
 /// The kind of a section and the name in its header.
-fn kind_of(header: &str) -> Option<(options::Section, &str)> {
+fn kind_of(header: &str) -> Option<(Kind, &str)> {
     if header == "supervice" {
-        return Some((options::Section::Supervice, ""));
+        return Some((Kind::Supervice, ""));
     }
-    let program = header.strip_prefix("program:").map(|name| (options::Section::Program, name));
-    program.or_else(|| header.strip_prefix("group:").map(|name| (options::Section::Group, name)))
-}
-
-fn own_name(header: &str) -> Option<&str> {
-    kind_of(header).filter(|(kind, _)| *kind != options::Section::Supervice).map(|(_, name)| name)
+    let program = header.strip_prefix("program:").map(|name| (Kind::Program, name));
+    program.or_else(|| header.strip_prefix("group:").map(|name| (Kind::Group, name)))
 }
 
 struct Building<'a> {
-    document: &'a Document,
+    sheets: &'a Sheets<'a>,
     problems: &'a mut Problems,
     working_dir: &'a Path,
 }
 
 impl<'a> Building<'a> {
     fn daemon(&mut self) -> DaemonSpec {
-        daemon_section::read(&mut self.reading("supervice", options::Section::Supervice))
+        daemon_section::read(&mut self.reading(self.sheets.daemon(), Kind::Supervice))
     }
 
     fn programs(&mut self, daemon: &DaemonSpec) -> Vec<InstanceSpec> {
@@ -108,18 +108,18 @@ impl<'a> Building<'a> {
         let mut writers = Writers::new(self.working_dir, daemon.logfile.as_deref());
         let mut taken: HashMap<String, usize> = HashMap::new();
         let mut all = Vec::new();
-        for (header, name) in self.named(options::Section::Program) {
-            let mut section = self.reading(header, options::Section::Program);
-            for instance in program::read(&mut section, name, &mut room) {
+        self.check_names(Kind::Program);
+        for sheet in self.sheets.of_kind(Kind::Program) {
+            let mut section = self.reading(sheet, Kind::Program);
+            for instance in program::read(&mut section, sheet.name, &mut room) {
                 writers.add(&mut section, &instance);
-                let line = section.document.header_line(header);
-                match taken.insert(instance.name.to_string(), line) {
+                match taken.insert(instance.name.to_string(), sheet.line) {
                     None => all.push(instance),
                     Some(first) => {
                         let name = quoted(&instance.name);
                         let message =
                             format!("process {name} is there already (from line {first}; one name for one process)");
-                        section.problems.error(Place { line, section: header, option: "" }, message);
+                        section.problems.error(sheet.place(), message);
                     }
                 }
             }
@@ -129,9 +129,10 @@ impl<'a> Building<'a> {
 
     fn groups(&mut self, instances: &[InstanceSpec]) -> Membership {
         let mut membership = Membership::default();
-        let programs: BTreeSet<String> = self.names(options::Section::Program);
-        for (header, name) in self.named(options::Section::Group) {
-            membership.read(&mut self.reading(header, options::Section::Group), name, &programs);
+        let programs: BTreeSet<&str> = self.sheets.of_kind(Kind::Program).map(|sheet| sheet.name).collect();
+        self.check_names(Kind::Group);
+        for sheet in self.sheets.of_kind(Kind::Group) {
+            membership.read(&mut self.reading(sheet, Kind::Group), sheet.name, &programs);
         }
         self.warn_merged(&membership, instances);
         membership
@@ -139,43 +140,32 @@ impl<'a> Building<'a> {
 
     /// A program in no group joins the group that has its name.
     fn warn_merged(&mut self, membership: &Membership, instances: &[InstanceSpec]) {
-        let groups = self.names(options::Section::Group);
-        let alone =
-            |instance: &&InstanceSpec| membership.is_alone(&instance.program) && groups.contains(&*instance.program);
-        for instance in instances.iter().filter(alone) {
-            let header = format!("program:{}", instance.program);
-            let name = quoted(&instance.program);
-            let message = format!("is in no group, and so joins the group {name} of its own name");
-            self.problems
-                .warn(Place { line: self.document.header_line(&header), section: &header, option: "" }, message);
+        let groups: BTreeSet<&str> = self.sheets.of_kind(Kind::Group).map(|sheet| sheet.name).collect();
+        let programs: BTreeSet<&str> = instances.iter().map(|instance| &*instance.program).collect();
+        let merged = |sheet: &&Sheet<'_>| {
+            programs.contains(sheet.name) && groups.contains(sheet.name) && membership.is_alone(sheet.name)
+        };
+        for sheet in self.sheets.of_kind(Kind::Program).filter(merged) {
+            let message = format!("is in no group, and so joins the group {} of its own name", quoted(sheet.name));
+            self.problems.warn(sheet.place(), message);
         }
     }
 
-    /// The sections of a kind with their names, in the order of the file; bad names are noted.
-    fn named(&mut self, kind: options::Section) -> Vec<(&'a str, &'a str)> {
-        let document = self.document;
-        let named = document.sections().filter_map(|header| Some((header, kind_of(header)?)));
-        let sections: Vec<_> =
-            named.filter(|(_, (own, _))| *own == kind).map(|(header, (_, name))| (header, name)).collect();
-        for (header, name) in &sections {
-            let place = Place { line: document.header_line(header), section: header, option: "" };
+    /// Notes names that are none.
+    fn check_names(&mut self, kind: Kind) {
+        for sheet in self.sheets.of_kind(kind) {
+            let name = sheet.name;
             if let Err(message) = check_name(name) {
-                self.problems.error(place, message);
-            } else if reader::strip(name) != *name {
-                self.problems
-                    .warn(place, format!("the name {} has a blank at its end, which is part of it", quoted(name)));
+                self.problems.error(sheet.place(), message);
+            } else if reader::strip(name) != name {
+                let message = format!("the name {} has a blank at its end, which is part of it", quoted(name));
+                self.problems.warn(sheet.place(), message);
             }
         }
-        sections
     }
 
-    fn names(&self, kind: options::Section) -> BTreeSet<String> {
-        let named = self.document.sections().filter_map(kind_of);
-        named.filter(|(own, _)| *own == kind).map(|(_, name)| name.to_owned()).collect()
-    }
-
-    fn reading(&mut self, header: &'a str, kind: options::Section) -> Reading<'_> {
-        Reading { document: self.document, header, kind, problems: self.problems, slot: 0 }
+    fn reading(&mut self, sheet: &'a Sheet<'a>, kind: Kind) -> Reading<'_> {
+        Reading { sheet, kind, problems: self.problems, slot: 0 }
     }
 }
 
@@ -193,16 +183,10 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// The line of each section, and of each known option where it is given or inherited.
-fn positions(document: &Document) -> Positions {
-    let mut positions = Positions::of(given::given(document));
-    for header in document.sections() {
-        let Some((kind, _)) = kind_of(header) else { continue };
-        positions.note(header, "", document.header_line(header));
-        for option in options::of(kind) {
-            if let Some(line) = document.option_line(header, option.name) {
-                positions.note(header, option.name, line);
-            }
-        }
+fn positions(sheets: &Sheets<'_>) -> Positions {
+    let mut positions = Positions::of(given::given(sheets));
+    for sheet in sheets.sections.iter().filter(|sheet| sheet.kind.is_some()) {
+        positions.note(sheet.header, sheet.line, sheet.entries().map(|entry| (entry.row.name, entry.line)));
     }
     positions
 }

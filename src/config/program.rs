@@ -1,10 +1,10 @@
 //! `[program:NAME]` turned into its instances; `%(process_num)s` is expanded here, once.
 
-use super::health::Health;
+use super::health::{self, Health};
 use super::options::{AUTORESTART, CONSEQUENCE, READY, RECONCILE};
 use super::problems::quoted;
 use super::section::Reading;
-use super::streams::Limits;
+use super::streams::{self, Limits};
 use super::{environment, signal, value, words};
 use crate::engine::message::Signal;
 use crate::engine::policy::{Autorestart, Consequence, Policy, Readiness};
@@ -31,11 +31,11 @@ pub(super) fn read(section: &mut Reading<'_>, name: &str, room: &mut Room) -> Ve
         return Vec::new();
     }
     room.instances -= numprocs;
-    let mut instances = Vec::new();
+    let mut instances: Vec<InstanceSpec> = Vec::new();
     for slot in 0..numprocs {
         section.slot = slot;
         let before = section.problems.errors();
-        instances.extend(program.instance(section, numprocs, room));
+        instances.extend(program.instance(section, numprocs, instances.last(), room));
         if section.problems.errors() > before {
             break;
         }
@@ -53,6 +53,21 @@ struct Program {
     launch: Launch,
     environment: BTreeMap<String, String>,
     reconcile: Reconcile,
+    varies: Varies,
+}
+
+/// Where the number of the instance stands, so that it is to be read anew for each.
+struct Varies {
+    argv: bool,
+    probe: bool,
+    streams: bool,
+}
+
+impl Varies {
+    fn read(section: &Reading<'_>) -> Varies {
+        let any = |options: &[&str]| options.iter().any(|option| section.varies(option));
+        Varies { argv: any(&["command"]), probe: any(health::TARGET), streams: any(streams::TARGETS) }
+    }
 }
 
 impl Program {
@@ -70,12 +85,27 @@ impl Program {
         let reconcile = reconcile(section);
         let (policy, limits) = (policy(section, &health), Limits::read(section));
         let (name, policy) = (name.into(), Rc::new(policy));
-        Program { name, policy, limits, health, launch, environment, reconcile }
+        Program { name, policy, limits, health, launch, environment, reconcile, varies: Varies::read(section) }
     }
 
-    fn instance(&self, section: &mut Reading<'_>, numprocs: u32, room: &mut Room) -> Option<InstanceSpec> {
-        let (argv, probe) = (argv(section), self.health.target(section));
-        let (stdout, stderr) = self.limits.streams(section);
+    /// What does not depend on the number is as in the instance `before`.
+    fn instance(
+        &self,
+        section: &mut Reading<'_>,
+        numprocs: u32,
+        before: Option<&InstanceSpec>,
+        room: &mut Room,
+    ) -> Option<InstanceSpec> {
+        let same = |varies: bool| before.filter(|_| !varies);
+        let argv = same(self.varies.argv).map_or_else(|| argv(section), |before| before.launch.argv.clone());
+        let probe = match same(self.varies.probe) {
+            Some(before) => before.probe.clone(),
+            None => self.health.target(section).map(Box::new),
+        };
+        let (stdout, stderr) = match same(self.varies.streams) {
+            Some(before) => (before.stdout.clone(), before.stderr.clone()),
+            None => self.limits.streams(section),
+        };
         let env =
             self.environment.iter().map(|(name, text)| (name.clone(), value::expand(text, section.slot))).collect();
         let launch = Launch { argv, env, ..self.launch.clone() };
@@ -96,7 +126,7 @@ impl Program {
             launch: Rc::new(launch),
             stdout,
             stderr,
-            probe: probe.map(Box::new),
+            probe,
             reconcile: self.reconcile,
         })
     }

@@ -70,7 +70,30 @@ struct Section {
     name: String,
     line: usize,
     options: Vec<Opt>,
+    /// Empty as long as the options are few.
     index: HashMap<String, usize>,
+}
+
+/// So many options are searched one by one, which is quicker than to hash them.
+const FEW: usize = 16;
+
+impl Section {
+    fn find(&self, name: &str) -> Option<usize> {
+        match self.options.len() <= FEW {
+            true => self.options.iter().position(|option| option.name == name),
+            false => self.index.get(name).copied(),
+        }
+    }
+
+    /// Adds one of another name than all before.
+    fn add(&mut self, option: Opt) {
+        self.options.push(option);
+        if self.options.len() > FEW {
+            let known = self.index.len();
+            let others = self.options.iter().enumerate().skip(known);
+            self.index.extend(others.map(|(place, option)| (option.name.clone(), place)));
+        }
+    }
 }
 
 struct Opt {
@@ -206,15 +229,14 @@ impl<'a> Reader<'a> {
             return self.error(number, "", format!("{} names no option (OPTION = VALUE)", quoted(value)));
         }
         let text = strip(&value[delimiter + 1..]);
-        if let Some(&known) = self.sections[section].index.get(&name) {
+        if let Some(known) = self.sections[section].find(&name) {
             let first = self.sections[section].options[known].line;
             self.option = Some(known);
             return self.error(number, &name, format!("given twice (line {first} has it already; keep one)"));
         }
         let section = &mut self.sections[section];
         self.option = Some(section.options.len());
-        section.index.insert(name.clone(), section.options.len());
-        section.options.push(Opt { name, line: number, value: text.to_owned() });
+        section.add(Opt { name, line: number, value: text.to_owned() });
     }
 
     fn no_delimiter(&mut self, number: usize, value: &str) {
@@ -233,11 +255,11 @@ impl<'a> Reader<'a> {
     fn finish(self) -> Document {
         let mut document = Document::default();
         for section in self.sections {
-            document.add_section(&section.name, section.line);
-            for option in section.options {
-                let value = option.value.trim_end_matches(is_blank).to_owned();
-                document.set(&section.name, option.name, option.line, value);
-            }
+            let options = section.options.into_iter().map(|mut option| {
+                option.value.truncate(option.value.trim_end_matches(is_blank).len());
+                (option.name, option.line, option.value)
+            });
+            document.add(section.name, section.line, options);
         }
         document
     }

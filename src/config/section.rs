@@ -2,18 +2,18 @@
 //!
 //! The table in `options` says the kind and the default; what is wrong is noted here, with its line.
 
-use super::document::{DEFAULT, Document};
-use super::options::{self, Empty, Expands, Fallback, Kind, OptionRow};
+use super::document::DEFAULT;
+use super::options::{self, Empty, Expands, Fallback, Kind};
 use super::problems::{Place, Problems};
+use super::sheet::{Entry, Sheet};
 use super::value::{self, Least};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A section of a document, what it is, and where its problems go.
+/// A section laid out, what it is, and where its problems go.
 pub(super) struct Reading<'a> {
-    pub(super) document: &'a Document,
-    pub(super) header: &'a str,
+    pub(super) sheet: &'a Sheet<'a>,
     pub(super) kind: options::Section,
     pub(super) problems: &'a mut Problems,
     /// The instance whose number stands for `%(process_num)s`.
@@ -23,48 +23,61 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Whether the section gives the option itself.
     pub(super) fn gives(&self, option: &str) -> bool {
-        self.document.gives(self.header, option)
+        self.sheet.gives(option)
     }
 
     /// Whether the option is given at all, be it inherited or wrong.
     pub(super) fn has(&self, option: &str) -> bool {
-        self.document.get(self.header, option).is_some()
+        self.sheet.entry(option).is_some()
+    }
+
+    /// Whether the option says something else for each instance.
+    pub(super) fn varies(&self, option: &str) -> bool {
+        self.sheet.entry(option).is_some_and(has_number)
     }
 
     /// The text of an option, not expanded; `None` if it is not given or empty.
     pub(super) fn raw(&mut self, option: &str) -> Option<&'a str> {
-        let text = self.document.get(self.header, option)?;
-        if !text.is_empty() {
-            return Some(text);
-        }
-        let info = options::find(self.kind, option)?;
-        match info.empty {
-            Empty::NotGiven => self.warn(option, "is empty, which means: not given".to_owned()),
-            Empty::Refused => self.error(option, format!("is empty ({})", info.kind.expects())),
-        }
-        None
+        Some(self.filled(option)?.text)
     }
 
     /// The text of an option for the instance at hand.
     pub(super) fn text(&mut self, option: &str) -> Option<Cow<'a, str>> {
-        let text = self.raw(option)?;
-        let expands = options::find(self.kind, option).is_some_and(|info| info.expands == Expands::Yes);
-        Some(match expands && text.contains(value::PROCESS_NUM) {
-            true => Cow::Owned(value::expand(text, self.slot)),
-            false => Cow::Borrowed(text),
+        let entry = self.filled(option)?;
+        Some(match has_number(entry) {
+            true => Cow::Owned(value::expand(entry.text, self.slot)),
+            false => Cow::Borrowed(entry.text),
         })
+    }
+
+    fn filled(&mut self, option: &str) -> Option<&'a Entry<'a>> {
+        let entry = self.sheet.entry(option)?;
+        if !entry.text.is_empty() {
+            return Some(entry);
+        }
+        match entry.row.empty {
+            Empty::NotGiven => self.warn(option, "is empty, which means: not given".to_owned()),
+            Empty::Refused => self.error(option, format!("is empty ({})", entry.row.kind.expects())),
+        }
+        None
     }
 
     /// The value of an option; its default where it is not given, empty or wrong.
     pub(super) fn value<T>(&mut self, option: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        self.parsed(option, |text, _| parse(text))
+    }
+
+    /// The same, for values whose bounds the table knows.
+    fn parsed<T>(&mut self, option: &str, parse: impl Fn(&str, Kind) -> Result<T, String>) -> Option<T> {
+        let row = options::find(self.kind, option)?;
         if let Some(text) = self.text(option) {
-            match parse(&text) {
+            match parse(&text, row.kind) {
                 Ok(value) => return Some(value),
                 Err(message) => self.error(option, message),
             }
         }
-        match options::find(self.kind, option)?.default {
-            Fallback::Value(text) => parse(text).ok(),
+        match row.default {
+            Fallback::Value(text) => parse(text, row.kind).ok(),
             Fallback::Required | Fallback::Unset(_) => None,
         }
     }
@@ -76,21 +89,20 @@ impl<'a> Reading<'a> {
 
     /// A whole number within the bounds of the table.
     pub(super) fn count(&mut self, option: &str) -> u32 {
-        let (min, max) = match self.kind_of(option) {
-            Some(Kind::Count(min, max)) => (min, max),
-            _ => (0, u64::from(u32::MAX)),
+        let parse = |text: &str, kind| match kind {
+            Kind::Count(min, max) => value::count(text, min, max),
+            _ => value::count(text, 0, u32::MAX.into()),
         };
-        let number = self.value(option, |text| value::count(text, min, max)).unwrap_or_default();
-        u32::try_from(number).unwrap_or(u32::MAX)
+        u32::try_from(self.parsed(option, parse).unwrap_or_default()).unwrap_or(u32::MAX)
     }
 
     /// Seconds, not below the least of the table.
     pub(super) fn seconds(&mut self, option: &str) -> Duration {
-        let least = match self.kind_of(option) {
-            Some(Kind::Seconds(least)) => least,
-            _ => Least::Zero,
+        let parse = |text: &str, kind| match kind {
+            Kind::Seconds(least) => value::seconds(text, least),
+            _ => value::seconds(text, Least::Zero),
         };
-        self.value(option, |text| value::seconds(text, least)).unwrap_or_default()
+        self.parsed(option, parse).unwrap_or_default()
     }
 
     /// Bytes.
@@ -124,12 +136,16 @@ impl<'a> Reading<'a> {
     where
         'a: 'b,
     {
-        let line = self.document.option_line(self.header, option);
-        let section = if line.is_some() && !self.gives(option) { DEFAULT } else { self.header };
-        Place { line: line.unwrap_or_else(|| self.document.header_line(self.header)), section, option }
+        match self.sheet.entry(option) {
+            Some(entry) => {
+                Place { line: entry.line, section: if entry.inherited { DEFAULT } else { self.sheet.header }, option }
+            }
+            None => Place { line: self.sheet.line, section: self.sheet.header, option },
+        }
     }
+}
 
-    fn kind_of(&self, option: &str) -> Option<Kind> {
-        options::find(self.kind, option).map(|info: &OptionRow| info.kind)
-    }
+/// Whether the number of the instance stands in it.
+fn has_number(entry: &Entry<'_>) -> bool {
+    entry.row.expands == Expands::Yes && entry.text.contains(value::PROCESS_NUM)
 }

@@ -4,7 +4,8 @@ use super::options::LOG_FORMAT;
 use super::problems::quoted;
 use super::section::Reading;
 use crate::spec::{InstanceSpec, LogFormat, LogSpec, LogTarget};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What one stream keeps, and how.
@@ -14,6 +15,9 @@ struct Keeping {
     backups: u32,
     compress: bool,
 }
+
+/// The options that say where the streams go.
+pub(super) const TARGETS: &[&str] = &["stdout_logfile", "stderr_logfile"];
 
 /// What says nothing where stderr has no log of its own.
 const UNUSED: [&str; 4] =
@@ -92,12 +96,13 @@ fn target(section: &mut Reading<'_>, option: &str) -> LogTarget {
 /// Finds files that two instances write, or an instance and the daemon.
 pub(super) struct Writers<'a> {
     working_dir: &'a Path,
-    first: BTreeMap<PathBuf, (String, bool)>,
+    /// By the text of the whole path: comparing paths takes them apart each time.
+    first: HashMap<OsString, (String, bool)>,
 }
 
 impl<'a> Writers<'a> {
     pub(super) fn new(working_dir: &'a Path, daemon_log: Option<&Path>) -> Writers<'a> {
-        let mut writers = Writers { working_dir, first: BTreeMap::new() };
+        let mut writers = Writers { working_dir, first: HashMap::new() };
         if let Some(path) = daemon_log {
             writers.first.insert(writers.absolute(path), ("the daemon".to_owned(), false));
         }
@@ -118,7 +123,7 @@ impl<'a> Writers<'a> {
         }
     }
 
-    fn absolute(&self, path: &Path) -> PathBuf {
-        self.working_dir.join(path).components().collect()
+    fn absolute(&self, path: &Path) -> OsString {
+        self.working_dir.join(path).components().collect::<PathBuf>().into_os_string()
     }
 }

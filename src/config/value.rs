@@ -37,14 +37,18 @@ impl Least {
 
 /// Puts the number of an instance in place of `%(process_num)s`.
 pub fn expand(text: &str, slot: u32) -> String {
-    text.replace(PROCESS_NUM, &format!("{slot:02}"))
+    match text.contains(PROCESS_NUM) {
+        true => text.replace(PROCESS_NUM, &format!("{slot:02}")),
+        false => text.to_owned(),
+    }
 }
 
 /// `true`, `1`, `yes`, `on`, `false`, `0`, `no`, `off`, in any case.
 pub fn flag(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
+    let is_any_of = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match (is_any_of(["true", "1", "yes", "on"]), is_any_of(["false", "0", "no", "off"])) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
         _ => Err(format!("{} is neither yes nor no (true, 1, yes, on, false, 0, no or off)", quoted(text))),
     }
 }
@@ -66,47 +70,52 @@ pub(super) fn any_of(words: &[&str]) -> String {
 
 /// A whole number from `min` to `max`.
 pub fn count(text: &str, min: u64, max: u64) -> Result<u64, String> {
-    let right = format!("a whole number from {min} to {max}");
-    match whole(text) {
-        Some(number) if (min..=max).contains(&number) => Ok(number),
-        Some(number) if number > max => Err(format!("{} is too large ({right})", quoted(text))),
-        Some(_) => Err(format!("{} is too small ({right})", quoted(text))),
-        None if is_negative(text) => Err(format!("{} is negative ({right})", quoted(text))),
-        None => Err(format!("{} is no whole number ({right})", quoted(text))),
-    }
+    let wrong = match whole(text) {
+        Some(number) if (min..=max).contains(&number) => return Ok(number),
+        Some(number) if number > max => "is too large",
+        Some(_) => "is too small",
+        None if is_negative(text) => "is negative",
+        None => "is no whole number",
+    };
+    Err(format!("{} {wrong} (a whole number from {min} to {max})", quoted(text)))
 }
 
 /// Seconds, with a fraction if wanted, up to a year.
 pub fn seconds(text: &str, least: Least) -> Result<Duration, String> {
-    let right = least.expects();
-    let least = match least {
+    let lowest = match least {
         Least::Zero => Duration::ZERO,
         Least::AboveZero => Duration::from_nanos(1),
         Least::One => Duration::from_secs(1),
     };
-    match fraction(text) {
-        Some(time) if time > Duration::from_secs(MAX_SECONDS) => Err(format!("{} is too long ({right})", quoted(text))),
-        Some(time) if time < least => Err(format!("{} is too short ({right})", quoted(text))),
-        Some(time) => Ok(time),
-        None if is_negative(text) => Err(format!("{} is negative ({right})", quoted(text))),
-        None => Err(format!("{} is no number of seconds ({right})", quoted(text))),
-    }
+    let wrong = match fraction(text) {
+        Some(time) if time > Duration::from_secs(MAX_SECONDS) => "is too long",
+        Some(time) if time < lowest => "is too short",
+        Some(time) => return Ok(time),
+        None if is_negative(text) => "is negative",
+        None => "is no number of seconds",
+    };
+    Err(format!("{} {wrong} ({})", quoted(text), least.expects()))
 }
 
 /// Bytes, with `KB`, `MB` or `GB` (in any case) for multiples of 1024.
 pub fn size(text: &str) -> Result<u64, String> {
     const RIGHT: &str = "bytes up to 1024GB, such as 1048576, 500KB, 50MB or 1GB; 0 for no rotation";
-    let upper = text.to_ascii_uppercase();
     let units = [("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30)];
     let unit =
-        units.into_iter().find_map(|(unit, factor)| Some((upper.strip_suffix(unit)?.trim_end_matches(' '), factor)));
-    let (number, factor) = unit.unwrap_or((&upper, 1));
+        units.into_iter().find_map(|(unit, factor)| Some((before_unit(text, unit)?.trim_end_matches(' '), factor)));
+    let (number, factor) = unit.unwrap_or((text, 1));
     let Some(number) = whole(number) else {
         let what = if is_negative(number) { "is negative" } else { "is no size" };
         return Err(format!("{} {what} ({RIGHT})", quoted(text)));
     };
     let bytes = number.checked_mul(factor).filter(|bytes| *bytes <= MAX_SIZE);
     bytes.ok_or_else(|| format!("{} is too large ({RIGHT})", quoted(text)))
+}
+
+/// What stands before a unit, in any case.
+fn before_unit<'a>(text: &'a str, unit: &str) -> Option<&'a str> {
+    let (number, end) = text.split_at_checked(text.len().checked_sub(unit.len())?)?;
+    end.eq_ignore_ascii_case(unit).then_some(number)
 }
 
 /// A file mode mask in octal.

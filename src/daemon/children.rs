@@ -21,22 +21,24 @@ pub struct Trace {
     pub spec: Rc<InstanceSpec>,
     /// Which of the runs of this daemon it is; the marker in its environment says so.
     pub serial: u64,
+    /// Its start as the clock told it.
+    start: Option<NonZeroU64>,
     /// Its start, and the inode of its pidfd; looked up when it is recorded.
     identity: Option<(Option<NonZeroU64>, Option<NonZeroU64>)>,
 }
 
 impl Trace {
     /// Of a child that nobody looked at yet.
-    pub fn new(spec: Rc<InstanceSpec>, serial: u64) -> Trace {
-        Trace { spec, serial, identity: None }
+    pub fn new(spec: Rc<InstanceSpec>, serial: u64, start: Option<u64>) -> Trace {
+        Trace { spec, serial, start: start.and_then(NonZeroU64::new), identity: None }
     }
 
     fn record(&mut self, life: &str, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
         let (start, inode) = *self.identity.get_or_insert_with(|| {
             // Once it is reaped, only its marker tells its group from others.
-            let stat = if reaped { None } else { identity::stat(pid).ok().flatten() };
+            let start = if reaped { None } else { identity::start(pid, self.start.map(NonZeroU64::get)) };
             let inode = pidfd.and_then(identity::unique_inode);
-            (stat.and_then(|stat| NonZeroU64::new(stat.start)), inode.and_then(NonZeroU64::new))
+            (start.and_then(NonZeroU64::new), inode.and_then(NonZeroU64::new))
         });
         Record {
             name: self.spec.name.to_string(),

@@ -280,7 +280,9 @@ impl Daemon {
         if has_work || self.finished.is_some() || self.last_word.is_some() {
             return Some(self.now);
         }
-        [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest()].into_iter().flatten().min()
+        let launch = self.next_launch();
+        let timers = [self.engine.poll_timeout(), self.alarms.next_deadline(), self.streams.next_rest(), launch];
+        timers.into_iter().flatten().min()
     }
 
     /// Only notes who is ready; nothing is handled here.

@@ -7,7 +7,7 @@ use super::streams::Opened;
 use super::{Alarm, Daemon, notices, source};
 use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::{FailureClass, Input, SpawnError, SpawnStage};
-use crate::engine::time::Duration;
+use crate::engine::time::{Duration, Instant};
 use crate::reactor::source::Kind;
 use crate::spec::{InstanceSpec, Launch, LogTarget};
 use crate::sys::clock;
@@ -30,6 +30,10 @@ const RESERVE: usize = 64;
 /// Descriptors one child takes while its exec is under way: pidfd, verdict, two pipes with both ends, two files.
 const PER_CHILD: usize = 8;
 
+/// So long a spawn waits for one of the places that spare a child the copy of a long table of descriptors. Most are free
+/// again as soon as their child has had the processor once.
+const PLACE_PATIENCE: Duration = Duration::from_millis(100);
+
 /// When a child that could not be watched is tried again.
 const WATCH_AGAIN: Duration = Duration::from_secs(1);
 
@@ -43,6 +47,8 @@ pub(super) struct Spawner {
     last_plan: Option<(Rc<Launch>, Rc<Plan>)>,
     /// The daemon's own limit of open files.
     nofile: usize,
+    /// Since when there has been no place for the descriptors of another child.
+    crowded: Option<Instant>,
     /// Nobody is made yet: what an earlier daemon left comes first.
     held: bool,
     /// Children of which the kernel could not be asked to tell.
@@ -59,6 +65,7 @@ impl Spawner {
             inherited,
             last_plan: None,
             nofile,
+            crowded: None,
             held: false,
             unwatched: Vec::new(),
         }
@@ -124,6 +131,7 @@ impl Spawner {
 impl Daemon {
     /// Makes the child now, or puts it in the queue.
     pub(super) fn launch(&mut self, run: RunId) -> Option<Input> {
+        self.look_for_place();
         if self.spawner.has_work() || !self.may_spawn() {
             self.spawner.push(run);
             return None;
@@ -134,11 +142,24 @@ impl Daemon {
     /// Step 6 of the turn: those that waited, as far as the bounds allow.
     pub(super) fn launch_queued(&mut self) {
         self.spawner.left_this_turn = SPAWNS_PER_TURN;
+        self.look_for_place();
         while self.spawner.has_work() && self.may_spawn() {
             let Some(run) = self.spawner.pop() else { return };
             let answer = self.spawn_now(run);
             self.feed(answer);
+            self.look_for_place();
         }
+    }
+
+    fn look_for_place(&mut self) {
+        let is_crowded = !spawn::has_place(self.open_descriptors());
+        self.spawner.crowded = is_crowded.then(|| self.spawner.crowded.unwrap_or(self.now));
+    }
+
+    /// When those that wait for a place are made without one.
+    pub(super) fn next_launch(&self) -> Option<Instant> {
+        let waits = self.spawner.has_work() && !self.can_launch();
+        self.spawner.crowded.filter(|_| waits).map(|since| since + PLACE_PATIENCE).filter(|at| *at > self.now)
     }
 
     /// Whether somebody waits who can be served in the next turn. Where too many execs are under way their verdicts wake
@@ -153,7 +174,9 @@ impl Daemon {
 
     fn has_room_to_spawn(&self) -> bool {
         let unproven = self.children.unproven();
-        !self.spawner.held && (unproven == 0 || unproven < self.unproven_limit())
+        let is_crowded = self.spawner.crowded.is_some_and(|since| self.now.since(since) < PLACE_PATIENCE);
+        // Whoever is on the way wakes the daemon by what its exec came to, and before that when its place is free.
+        !self.spawner.held && (unproven == 0 || unproven < self.unproven_limit() && !is_crowded)
     }
 
     fn unproven_limit(&self) -> usize {
@@ -162,10 +185,13 @@ impl Daemon {
 
     /// How many descriptors may still be opened, those kept for control connections left aside.
     pub(super) fn free_descriptors(&self) -> usize {
+        self.spawner.nofile.saturating_sub(self.open_descriptors() + RESERVE)
+    }
+
+    fn open_descriptors(&self) -> usize {
         // A pidfd each, and a pipe until the verdict is there.
         let children = self.children.len() + self.children.unproven();
-        let open = children + self.streams.descriptors() + self.connections.len() + self.probes.descriptors();
-        self.spawner.nofile.saturating_sub(open + RESERVE)
+        children + self.streams.descriptors() + self.connections.len() + self.probes.descriptors()
     }
 
     fn spawn_now(&mut self, run: RunId) -> Input {
@@ -193,7 +219,8 @@ impl Daemon {
         match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), Some(&marker)) {
             Ok(fresh) => {
                 let pid = fresh.pid;
-                self.take_in(run, fresh, opened, Trace::new(spec, serial));
+                let trace = Trace::new(spec, serial, fresh.start);
+                self.take_in(run, fresh, opened, trace);
                 Ok(pid)
             }
             Err(error) => {
@@ -260,7 +287,7 @@ impl Daemon {
     }
 
     fn take_in(&mut self, run: RunId, fresh: Fresh, opened: Opened, trace: Trace) {
-        let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
+        let Fresh { pid, pidfd, verdict, stdout, stderr, .. } = fresh;
         let key = self.children.insert(Child::new(run, pid, pidfd, verdict, Some(trace)));
         self.watch_child(key, Kind::Child);
         self.watch_child(key, Kind::Verdict);

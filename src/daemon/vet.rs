@@ -3,6 +3,7 @@
 //! Everything that is wrong is told at once, together with what the text alone has wrong. Nothing is made or changed
 //! here; a problem that comes up later all the same is met where it does.
 
+mod commands;
 mod env_files;
 mod folders;
 mod trust;
@@ -13,13 +14,11 @@ use crate::config::{self, Draft};
 use crate::spec::{Config, DaemonSpec, InstanceSpec, LogTarget, Positions, Problem, Whom};
 use crate::sys::socket::LONGEST_PATH;
 use crate::sys::user;
+use commands::Commands;
 use env_files::EnvFiles;
 use folders::Folders;
-use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads a configuration file and vets it. On errors all of them come back, with what is odd beside them.
 pub fn load(path: &Path) -> Result<Config, Box<Draft>> {
@@ -59,23 +58,20 @@ pub fn render(draft: &Draft, path: &Path) -> String {
 
 fn vet(draft: Draft) -> Draft {
     let Draft { mut config, problems: mut errors } = draft;
-    let mut vetting =
-        Vetting { problems: Problems::default(), folders: Folders::default(), env_files: EnvFiles::default() };
+    let mut vetting = Vetting::default();
     vetting.daemon(&config);
     let notify_fits = notify_fits(&config.daemon.socket);
     let positions = std::mem::take(&mut config.positions);
-    let mut seen = BTreeSet::new();
-    for instance in &mut config.instances {
-        let section = format!("program:{}", instance.program);
+    for instances in config.instances.chunk_by_mut(|one, next| one.program == next.program) {
+        let Some(first) = instances.first() else { continue };
+        let section = format!("program:{}", first.program);
         let at = At { section: &section, positions: &positions };
-        if seen.insert(instance.program.clone()) {
-            vetting.program(&at, instance);
-            if !notify_fits && notices::speaks(instance) {
-                let message = format!("the path of the socket is too long (with .notify at most {LONGEST_PATH} bytes)");
-                vetting.problems.error(at.option("ready"), message);
-            }
+        vetting.program(&at, first);
+        if !notify_fits && notices::speaks(first) {
+            let message = format!("the path of the socket is too long (with .notify at most {LONGEST_PATH} bytes)");
+            vetting.problems.error(at.option("ready"), message);
         }
-        vetting.instance(&at, instance);
+        instances.iter_mut().for_each(|instance| vetting.instance(&at, instance));
     }
     config.positions = positions;
     let (wrong, odd) = vetting.problems.into_parts();
@@ -98,10 +94,12 @@ impl<'a> At<'a> {
     }
 }
 
+#[derive(Default)]
 struct Vetting {
     problems: Problems,
     folders: Folders,
     env_files: EnvFiles,
+    commands: Commands,
 }
 
 impl Vetting {
@@ -135,7 +133,7 @@ impl Vetting {
             self.problems.error(at.option("user"), message);
         }
         if instance.launch.pdeathsig
-            && let Some(program) = setuid_program(instance)
+            && let Some(program) = self.commands.setuid_program(instance)
         {
             let program = quoted(&program.to_string_lossy());
             let message = format!(
@@ -201,29 +199,6 @@ fn check_user(name: &str) -> Result<(), String> {
         Ok(None) => Err(format!("there is no user {} here (a name that `id` knows)", quoted(name))),
         Err(error) => Err(format!("user {} could not be looked up: {}", quoted(name), reason(&error))),
     }
-}
-
-/// The file that a command runs, if its owner's or group's rights come with it.
-fn setuid_program(instance: &InstanceSpec) -> Option<PathBuf> {
-    let program = instance.launch.argv.first()?;
-    let candidates: Vec<PathBuf> = match program.contains('/') {
-        true => vec![instance.launch.directory.clone().unwrap_or_default().join(program)],
-        false => search_path(instance).into_iter().map(|folder| folder.join(program)).collect(),
-    };
-    let runs = |path: &PathBuf| {
-        fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    let found = candidates.into_iter().find(runs)?;
-    let mode = fs::metadata(&found).ok()?.permissions().mode();
-    (mode & 0o6000 != 0).then_some(found)
-}
-
-/// The folders of the PATH that the child will have; relative ones are not searched.
-fn search_path(instance: &InstanceSpec) -> Vec<PathBuf> {
-    let given = instance.launch.env.get("PATH").map(Into::into);
-    let inherited = || std::env::var_os("PATH").filter(|_| !instance.launch.clean_env);
-    let path = given.or_else(inherited).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
 }
 
 /// What went wrong, without the number of the error.

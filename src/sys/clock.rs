@@ -40,8 +40,19 @@ pub fn wall() -> SystemTime {
 /// When this machine was booted, as the wall clock tells it now. `None` where no clock counts from there.
 #[cfg(target_os = "linux")]
 pub fn booted() -> Option<SystemTime> {
-    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok()?;
-    wall().checked_sub(std::time::Duration::from(up))
+    wall().checked_sub(since_boot()?)
+}
+
+/// How long ago this machine was booted, its sleep included; the kernel tells by it when a process started.
+#[cfg(target_os = "linux")]
+pub(super) fn since_boot() -> Option<std::time::Duration> {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).ok().map(std::time::Duration::from)
+}
+
+/// How long ago this machine was booted. `None` where no clock counts from there.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn since_boot() -> Option<std::time::Duration> {
+    None
 }
 
 /// When this machine was booted, as the wall clock tells it now. `None` where no clock counts from there.

@@ -36,6 +36,13 @@ pub(super) fn set_nonblocking(fd: &impl AsRawFd) -> io::Result<()> {
     Ok(())
 }
 
+/// The same for an end of a fresh pipe, which has no flags yet that are to be kept.
+pub(super) fn set_fresh_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    // SAFETY: F_SETFL takes no pointer.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+    Ok(())
+}
+
 /// Closes the descriptor at the next exec.
 #[allow(dead_code)] // Only where pipes and sockets cannot be made so.
 pub(super) fn set_close_on_exec(fd: &impl AsRawFd) -> io::Result<()> {
@@ -96,7 +103,7 @@ mod tests {
     #[test]
     fn only_the_end_that_was_asked_for_stops_waiting() {
         let (read, write) = pipe().unwrap();
-        set_nonblocking(&read).unwrap();
+        set_fresh_nonblocking(&read).unwrap();
         let flags = |fd: &OwnedFd| OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap());
         assert!(flags(&read).contains(OFlag::O_NONBLOCK) && !flags(&write).contains(OFlag::O_NONBLOCK));
         assert_eq!(read_now(&read, &mut [0; 8]).unwrap(), None);

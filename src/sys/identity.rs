@@ -7,9 +7,11 @@
 use super::kill::{self, KillError};
 use super::watch;
 use crate::engine::message::{Pid, Signal};
+use nix::unistd::{SysconfVar, sysconf};
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// No kernel gives a larger number.
@@ -59,6 +61,34 @@ pub fn stat(pid: Pid) -> io::Result<Option<ProcStat>> {
         Some(stat) if stat.pid == pid => Ok(Some(stat)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat makes no sense"))),
     }
+}
+
+/// When a child of ours started that lives, or is dead and not reaped, in ticks from the boot. `told` is what the clock
+/// said when it was made. It is believed from the second child on, if it agreed with /proc on the first: a look into /proc
+/// for each child would cost more than all other records of it.
+pub fn start(pid: Pid, told: Option<u64>) -> Option<u64> {
+    static CLOCK_IS_RIGHT: OnceLock<bool> = OnceLock::new();
+    if told.is_some() && CLOCK_IS_RIGHT.get() == Some(&true) {
+        return told;
+    }
+    let seen = stat(pid).ok().flatten().map(|stat| stat.start);
+    if let (Some(told), Some(seen)) = (told, seen) {
+        CLOCK_IS_RIGHT.get_or_init(|| told == seen);
+    }
+    seen
+}
+
+/// The tick in which something began that was not there before the first moment and was there at the second one, both told
+/// as the time since the boot. `None` if it may have been either of two.
+pub(super) fn tick_between(before: Option<Duration>, after: Option<Duration>) -> Option<u64> {
+    static TICKS: OnceLock<u64> = OnceLock::new();
+    let in_a_second = *TICKS.get_or_init(|| {
+        let told = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+        told.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100).clamp(1, 1_000_000_000)
+    });
+    let tick = |time: Duration| u64::try_from(time.as_nanos()).ok().map(|nanos| nanos / (1_000_000_000 / in_a_second));
+    let (before, after) = (tick(before?)?, tick(after?)?);
+    (before == after).then_some(after)
 }
 
 /// Everybody /proc shows, ourselves left out.
@@ -167,8 +197,15 @@ pub fn machine() -> io::Result<Machine> {
 #[allow(clippy::unnecessary_cast)]
 pub fn unique_inode(pidfd: &OwnedFd) -> Option<u64> {
     const PIDFS_MAGIC: i64 = 0x5049_4446;
-    let kind = nix::sys::statfs::fstatfs(pidfd).ok()?.filesystem_type();
-    let is_pidfs = kind.0 as i64 == PIDFS_MAGIC;
+    // One kernel has all its pidfds in one place.
+    static IS_PIDFS: OnceLock<bool> = OnceLock::new();
+    let is_pidfs = match IS_PIDFS.get() {
+        Some(known) => *known,
+        None => {
+            let kind = nix::sys::statfs::fstatfs(pidfd).ok()?.filesystem_type();
+            *IS_PIDFS.get_or_init(|| kind.0 as i64 == PIDFS_MAGIC)
+        }
+    };
     is_pidfs.then(|| nix::sys::stat::fstat(pidfd).ok().map(|found| found.st_ino as u64)).flatten()
 }
 
@@ -301,6 +338,16 @@ mod tests {
         assert!(grip(PID_MAX, 1, None).unwrap().is_none());
         assert!(everybody().unwrap().iter().all(|stat| stat.pid != own.pid));
         assert_eq!(machine().unwrap().boot.len(), 36);
+    }
+
+    #[test]
+    fn a_start_between_two_ticks_is_not_guessed() {
+        let at = |millis| Some(Duration::from_millis(millis));
+        let tick = |before, after| tick_between(at(before), at(after));
+        let ticks = tick(1_000_000, 1_000_000).unwrap();
+        assert_eq!(ticks % 1_000, 0, "{ticks}");
+        assert_eq!(tick(1_000_000, 1_000_000 + 1_000 / (ticks / 1_000)), None);
+        assert_eq!((tick_between(None, at(1)), tick_between(at(1), None)), (None, None));
     }
 
     #[cfg(all(target_os = "linux", not(feature = "portable")))]

@@ -12,6 +12,7 @@ use crate::engine::message::Signal;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a signal asks of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +102,33 @@ fn dispose(signal: libc::c_int, handler: libc::sighandler_t) -> io::Result<()> {
     action.sa_flags = libc::SA_RESTART;
     // SAFETY: the action is complete, and the handler is SIG_DFL, SIG_IGN or an async-signal-safe function.
     check(unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) })?;
+    ALTERED.store(NOT_KNOWN, Ordering::SeqCst);
     Ok(())
+}
+
+/// What [`altered`] found; all of them as long as nobody looked.
+static ALTERED: AtomicU64 = AtomicU64::new(NOT_KNOWN);
+const NOT_KNOWN: u64 = u64::MAX;
+
+/// The signals that may not have their default disposition, the lowest bit for signal 1: what a child has to set back.
+/// Looked up once, and again after a change of ours; nobody else changes one.
+pub(super) fn altered() -> u64 {
+    let known = ALTERED.load(Ordering::SeqCst);
+    if known != NOT_KNOWN {
+        return known;
+    }
+    let found = (1..=64).filter(|signal| !is_default(*signal)).fold(0, |set, signal| set | 1 << (signal - 1));
+    ALTERED.store(found, Ordering::SeqCst);
+    found
+}
+
+/// Libc does not tell of those it keeps for itself, which may have been inherited in any state.
+fn is_default(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is changed; the kernel writes one sigaction into memory that is one.
+    let answer = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: zeroed is a valid sigaction.
+    answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_DFL
 }
 
 /// The set of the given signals.
@@ -124,5 +151,21 @@ fn set_mask(blocked: &[libc::c_int]) -> io::Result<()> {
     match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()) } {
         0 => Ok(()),
         errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_altered_is_known_after_each_change() {
+        let of = |signal: libc::c_int| altered() >> (signal - 1) & 1 == 1;
+        let before = altered();
+        assert!(!of(libc::SIGWINCH) && !of(libc::SIGKILL));
+        dispose(libc::SIGWINCH, libc::SIG_IGN).unwrap();
+        assert!(of(libc::SIGWINCH));
+        dispose(libc::SIGWINCH, libc::SIG_DFL).unwrap();
+        assert_eq!(altered(), before);
     }
 }

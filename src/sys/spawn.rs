@@ -20,11 +20,12 @@ mod verdict;
 pub use environment::Inherited;
 pub use failure::{classify, describe, is_not_found};
 pub use plan::{Plan, resolve_user};
-pub use shared::{reserve_places, reserved, rest};
+pub use shared::{has_place, reserve_places, reserved, rest};
 pub use verdict::{Verdict, VerdictRead};
 
-use super::descriptor::{duplicate_above, lift, pipe, set_nonblocking};
+use super::descriptor::{duplicate_above, lift, pipe, set_fresh_nonblocking};
 use super::user::User;
+use super::{clock, identity};
 use crate::engine::message::{Pid, SpawnError, SpawnStage};
 use block::Wiring;
 use failure::os_error;
@@ -61,6 +62,8 @@ pub struct Fresh {
     pub pidfd: Option<OwnedFd>,
     /// Tells how its exec went.
     pub verdict: Verdict,
+    /// When it started, in ticks from the boot, where the clock can tell.
+    pub start: Option<u64>,
     /// Reading end of its stdout, if that is a pipe.
     pub stdout: Option<OwnedFd>,
     /// Reading end of its stderr, if that is a pipe of its own.
@@ -124,11 +127,13 @@ impl Ends {
         let place = if may_share { Place::take(self.report.as_raw_fd(), cell) } else { None };
         let wiring = self.wire(place.as_ref()).map_err(|error| os_error(SpawnStage::Pipe, &error))?;
         let block = Box::new(block::Block::build(plan, wiring, cell, marker)?);
+        let before = clock::since_boot();
         let made = maker::make(block).map_err(|error| os_error(SpawnStage::Fork, &error))?;
+        let start = identity::tick_between(before, clock::since_boot());
         let Ends { out, err, mut verdict, .. } = self;
         verdict.keep(place, made.lease);
         let (stdout, stderr) = (out.daemon, err.and_then(|stream| stream.daemon));
-        Ok(Fresh { pid: made.pid, pidfd: made.pidfd, verdict, stdout, stderr })
+        Ok(Fresh { pid: made.pid, pidfd: made.pidfd, verdict, start, stdout, stderr })
     }
 
     /// Where the child finds its ends; those that get a place are moved there.
@@ -146,7 +151,7 @@ impl Ends {
         };
         let verdict = number(&self.report, 2)?;
         let stdin = self.input.as_ref().map(AsRawFd::as_raw_fd);
-        Ok(Wiring { stdin, stdout, stderr, verdict, unshare_above: place.map(|_| shared::END) })
+        Ok(Wiring { stdin, stdout, stderr, verdict, unshare_above: place.map(Place::end) })
     }
 }
 
@@ -164,7 +169,7 @@ impl Stream {
             Output::Pipe => {
                 let (read, write) = pipe()?;
                 // Only the daemon's end: programs do not expect EAGAIN from their stdout.
-                set_nonblocking(&read)?;
+                set_fresh_nonblocking(&read)?;
                 give_to(&write, user)?;
                 Ok(Stream { child: Some(lift(write, FIRST_FREE)?), daemon: Some(read) })
             }

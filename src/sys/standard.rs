@@ -22,6 +22,8 @@ pub struct Standard {
 enum Manner {
     /// A disk, or a description of our own that does not block.
     Straight,
+    /// /dev/null: what is written there is gone, also if it is not written.
+    Nowhere,
     /// One write for each time it says that it has room.
     Asking,
     /// The call itself can be told not to wait.
@@ -44,12 +46,14 @@ impl Standard {
 
     /// Over a copy of any descriptor.
     pub fn over(inherited: BorrowedFd<'_>) -> io::Result<Standard> {
-        let kind = FileKind::of(&fstat(inherited)?);
+        let found = fstat(inherited)?;
+        let kind = FileKind::of(&found);
         let copy = || inherited.try_clone_to_owned();
         let (fd, manner) = match kind {
             // The offset is shared with whoever redirected us, so it must be the same description.
             FileKind::Regular => (copy()?, Manner::Straight),
             FileKind::Socket => (copy()?, Manner::Socket),
+            FileKind::Device if is_null(found.st_rdev) => (copy()?, Manner::Nowhere),
             FileKind::Pipe | FileKind::Device => match own_description(inherited) {
                 Some(fd) => (fd, Manner::Straight),
                 None => (copy()?, Manner::Asking),
@@ -63,6 +67,7 @@ impl Standard {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self.manner {
             Manner::Straight => nix::unistd::write(&self.fd, bytes),
+            Manner::Nowhere => Ok(bytes.len()),
             Manner::Socket => nix::sys::socket::send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT),
             Manner::Asking => self.ask_and_write(bytes),
         };
@@ -76,6 +81,17 @@ impl Standard {
         }
         nix::unistd::write(&self.fd, bytes.get(..SURE_BYTES).unwrap_or(bytes))
     }
+}
+
+/// Whether it is /dev/null.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_null(device: libc::dev_t) -> bool {
+    device == libc::makedev(1, 3)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_null(_device: libc::dev_t) -> bool {
+    false
 }
 
 /// The same pipe or terminal, opened once more. Not for devices that are no terminal: opening some has effects of its own.
@@ -118,6 +134,19 @@ mod tests {
         let mut buffer = vec![0; SURE_BYTES];
         std::fs::File::from(read).read_exact(&mut buffer).unwrap();
         assert!(written >= SURE_BYTES);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_dev_null_is_known_to_take_everything() {
+        let over = |path: &str| {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            Standard::over(file.as_fd()).unwrap()
+        };
+        let mut null = over("/dev/null");
+        assert_eq!((null.manner, null.write(b"gone").unwrap()), (Manner::Nowhere, 4));
+        let mut full = over("/dev/full");
+        assert_eq!((full.manner, full.write(b"lost").is_err()), (Manner::Asking, true));
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn read(text: &str) -> String {
     let mut sections = Vec::new();
     for section in document.sections().chain([DEFAULT]) {
         let options = document.own_options(section);
-        let options: String = options.map(|(name, value)| format!(" {name}={}", quoted(value))).collect();
+        let options: String = options.map(|option| format!(" {}={}", option.name, quoted(option.text))).collect();
         if section != DEFAULT || !options.is_empty() {
             sections.push(format!("[{section}]{options}"));
         }
@@ -101,8 +101,21 @@ fn options_and_sections_have_their_lines() {
     let mut problems = Problems::default();
     let text = b"\xef\xbb\xbf# c\r\n[DEFAULT]\rx=1\n\n[a]\ny=\n  2\n# c\nz=3\n[b]\n";
     let document = reader::read(text, &mut problems);
-    let line = |section, option| document.option_line(section, option);
+    let line = |section, option| document.get(section, option).map(|found| found.line);
     assert_eq!((line("a", "y"), line("a", "z"), line("b", "x"), line("b", "y")), (Some(6), Some(9), Some(3), None));
     assert_eq!((document.header_line("a"), document.header_line("b"), document.header_line("c")), (5, 10, 0));
     assert_eq!(document.ini().section(Some("a")).and_then(|options| options.get("y")), Some("\n2"));
+}
+
+#[test]
+fn among_many_options_each_is_known_by_its_name() {
+    let many: String = (0..40).map(|number| format!("x{number}={number}\n")).collect();
+    let text = format!("[a]\n{many}X0=twice\nx15=twice\n  on\nx16=twice\nx39=twice\n");
+    let mut problems = Problems::default();
+    let document = reader::read(text.as_bytes(), &mut problems);
+    let (errors, _) = problems.into_parts();
+    let told: Vec<String> = errors.iter().map(|problem| problem.message.clone()).collect();
+    assert_eq!(told, [2, 17, 18, 41].map(|line| format!("given twice (line {line} has it already; keep one)")));
+    let said = |option| document.get("a", option).map(|found| found.text);
+    assert_eq!((said("x0"), said("x15"), said("x39"), said("x40")), (Some("0"), Some("15\non"), Some("39"), None));
 }

@@ -22,12 +22,12 @@ fn told(document: &Document) -> Vec<String> {
     let mut told = Vec::new();
     for section in document.sections().chain([DEFAULT]) {
         told.extend(["section".to_owned(), section.to_owned()]);
-        for (option, value) in document.own_options(section) {
-            told.extend(["option".to_owned(), option.to_owned(), value.to_owned()]);
+        for option in document.own_options(section) {
+            told.extend(["option".to_owned(), option.name.to_owned(), option.text.to_owned()]);
         }
-        for (option, _) in document.own_options(DEFAULT).filter(|_| section != DEFAULT) {
-            let seen = document.get(section, option).unwrap_or_default();
-            told.extend(["sees".to_owned(), option.to_owned(), seen.to_owned()]);
+        for option in document.own_options(DEFAULT).filter(|_| section != DEFAULT) {
+            let seen = document.get(section, option.name).map(|found| found.text).unwrap_or_default();
+            told.extend(["sees".to_owned(), option.name.to_owned(), seen.to_owned()]);
         }
     }
     told

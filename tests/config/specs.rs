@@ -260,3 +260,32 @@ fn defaults_are_inherited_and_overruled() {
     );
     assert_eq!(config.positions.line("program:b", "user"), 6);
 }
+
+/// What holds the number is read for each instance, and only that; the rest is as in the first.
+#[test]
+fn instances_differ_in_what_holds_their_number() {
+    const PER_INSTANCE: [&str; 5] = ["command", "stdout_logfile", "stderr_logfile", "environment", "healthcheck_port"];
+    for varying in PER_INSTANCE {
+        let value = |option: &'static str| match (option, option == varying) {
+            ("environment", true) => "A=%(process_num)s",
+            ("environment", false) => "A=1",
+            ("healthcheck_port", true) => "80%(process_num)s",
+            ("healthcheck_port", false) => "8000",
+            (_, true) => "x%(process_num)s",
+            (_, false) => option,
+        };
+        let options: String = PER_INSTANCE.iter().map(|option| format!("{option}={}\n", value(option))).collect();
+        let config = good(&format!("[program:w]\nnumprocs=3\nhealthcheck_type=tcp\n{options}"));
+        let names: Vec<&str> = config.instances.iter().map(|instance| &*instance.name).collect();
+        assert_eq!(names, ["w:00", "w:01", "w:02"]);
+        let (first, last) = (&config.instances[0], &config.instances[2]);
+        let differs = [
+            first.launch.argv != last.launch.argv,
+            first.stdout != last.stdout,
+            first.stderr != last.stderr,
+            first.launch.env != last.launch.env,
+            first.probe != last.probe,
+        ];
+        assert_eq!(differs, PER_INSTANCE.map(|option| option == varying), "{varying}");
+    }
+}

@@ -63,6 +63,22 @@ fn a_child_has_a_session_three_descriptors_and_a_clean_slate_of_signals() {
     assert_eq!([fields[2], fields[3], fields[4]], [&pid.to_string(), &pid.to_string(), "0"], "pgrp, session, tty");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_clock_tells_the_start_of_a_child_as_proc_does() {
+    use supervice::sys::identity;
+    let mut told = 0;
+    for _ in 0..20 {
+        let child = Child::spawn(&launch(&["sleep", "1000"]));
+        let seen = identity::stat(child.pid()).unwrap().unwrap().start;
+        // A child that began as one tick became another has none.
+        told += usize::from(child.fresh.start.is_some());
+        assert_eq!(child.fresh.start.unwrap_or(seen), seen);
+        assert_eq!(identity::start(child.pid(), child.fresh.start), Some(seen));
+    }
+    assert!(told > 0);
+}
+
 /// What a process has open, sorted.
 fn open_in(pid: i32) -> Vec<String> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(Result::unwrap);

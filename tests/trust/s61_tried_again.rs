@@ -138,3 +138,28 @@ fn an_orphan_that_may_not_be_killed_is_told_of_once_and_goes_when_it_may() {
     assert_eq!(d.log_count("a: signal 9 to process "), 1, "{}", d.story());
     d.assert_well();
 }
+
+/// With a long table of descriptors children are made in a few places, and a spawn waits for one. It does not wait for ever
+/// for children that never get as far as to leave theirs.
+#[cfg(not(feature = "portable"))]
+#[test]
+fn children_that_get_nowhere_hold_up_no_others() {
+    if !can_inject() {
+        return skip("children that hang at their birth", "no strace with fault injection, or no ptrace");
+    }
+    // At the first of all the daemon itself asks whether the kernel has the call.
+    let first = "[program:first]\ncommand = {actor}\nstartsecs = 0\n";
+    let rest = "[program:p]\ncommand = {actor}\nnumprocs = 200\nstartsecs = 0\nautostart = false\n";
+    let d = Daemon::start(&format!("{first}{rest}"));
+    d.wait_state("first", "RUNNING");
+    let trace = d.home.join("trace").display().to_string();
+    let injection = "inject=close_range:delay_enter=1000000000:when=1";
+    let tracer = Tracer::attach(&d, &["-f", "-o", &trace, "-e", "trace=close_range", "-e", injection]);
+    d.begin(json!({"command": "startgroup", "name": "p"}));
+    d.wait("all are made", || d.rows().iter().all(|row| row.pid.is_some()).then_some(()));
+    let waiting = d.rows().iter().filter(|row| row.state == "STARTING").count();
+    assert_eq!(waiting, 200, "none of them gets as far as its program\n{}", d.story());
+    tracer.detach();
+    d.wait("all run", || d.rows().iter().all(|row| row.state == "RUNNING").then_some(()));
+    d.assert_well();
+}

@@ -63,7 +63,7 @@ impl Script {
     /// Makes the process; its exec is still to come.
     pub(super) fn spawn(plan: Rc<Plan>, key: Key, reactor: &Reactor) -> Result<Script, SpawnError> {
         let fresh = spawn::spawn_unheard(&plan, Output::Pipe, ErrorOutput::Separate(Output::Pipe))?;
-        let Fresh { pid, pidfd, verdict, stdout, stderr } = fresh;
+        let Fresh { pid, pidfd, verdict, stdout, stderr, .. } = fresh;
         if let Some(Err(error)) = pidfd.as_ref().map(|fd| reactor.watch(fd.as_raw_fd(), source(Kind::Probe, key))) {
             log::error!("watching process {pid} failed: {error}");
         }

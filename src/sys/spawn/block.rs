@@ -41,6 +41,8 @@ pub(super) struct Block {
     /// The highest descriptor to close one by one, where the kernel cannot close a range.
     pub(super) close_up_to: Option<RawFd>,
     pub(super) nofile: NofileLimit,
+    /// Those to be set back to their defaults, the lowest bit being signal 1.
+    pub(super) altered_signals: u64,
     pub(super) switch: Option<Switch>,
     pub(super) no_new_privs: bool,
     pub(super) pdeathsig: bool,
@@ -81,6 +83,7 @@ impl Block {
             wiring,
             close_up_to: super::raw::close_up_to(),
             nofile: texts.nofile,
+            altered_signals: crate::sys::signals::altered(),
             switch: plan.switch_to().map(|user| Switch {
                 uid: user.uid,
                 gid: user.gid,

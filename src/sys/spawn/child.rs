@@ -53,7 +53,7 @@ fn prepare(block: &Block, verdict: &mut RawFd) -> Result<(), Failure> {
     }
     // A program with a terminal of ours could push keys into it.
     step(cell, SpawnStage::Session, raw::new_session)?;
-    step(cell, SpawnStage::Signals, raw::default_dispositions)?;
+    step(cell, SpawnStage::Signals, || raw::default_dispositions(block.altered_signals))?;
     step(cell, SpawnStage::Stdio, || stdio(block, verdict))?;
     // At once: while it waits in its exec, a child must not hold the daemon's lock, listener or clients open.
     step(cell, SpawnStage::CloseDescriptors, || raw::close_from(VERDICT_PLACE + 1, block.close_up_to))?;

@@ -19,6 +19,11 @@ pub(super) use posix::*;
 
 use std::os::fd::RawFd;
 
+/// The numbers of the signals in a set, whose lowest bit is signal 1.
+fn signals_in(set: u64) -> impl Iterator<Item = u32> {
+    (1..=64_u32).filter(move |signal| set.wrapping_shr(signal.wrapping_sub(1)) & 1 == 1)
+}
+
 /// The highest descriptor that is open now, for a child that must close them one by one. To be asked before the fork.
 #[allow(dead_code)]
 fn highest_open() -> RawFd {

@@ -25,8 +25,8 @@
 mod places;
 mod stack;
 
-pub(super) use places::{END, Place};
-pub use places::{reserve_places, reserved};
+pub(super) use places::Place;
+pub use places::{has_place, reserve_places, reserved};
 
 use super::block::Block;
 use super::{child, raw};

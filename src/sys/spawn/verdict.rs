@@ -7,7 +7,7 @@ use super::FIRST_FREE;
 use super::failure::{spawn_error, stage_from};
 use super::shared::{Lease, Place};
 use crate::engine::message::{SpawnError, SpawnStage};
-use crate::sys::descriptor::{lift, pipe, read_now, set_nonblocking};
+use crate::sys::descriptor::{lift, pipe, read_now, set_fresh_nonblocking};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -62,7 +62,7 @@ impl Verdict {
     pub(super) fn open() -> io::Result<(Verdict, OwnedFd)> {
         release_those_at_their_end();
         let (read, write) = pipe()?;
-        set_nonblocking(&read)?;
+        set_fresh_nonblocking(&read)?;
         let write = lift(write, FIRST_FREE)?;
         let cell = lease()?;
         cell.store(SpawnStage::Fork as u32, Ordering::SeqCst);

@@ -57,13 +57,13 @@ pub(in super::super) fn new_session() -> Result<(), i32> {
     numbers(libc::SYS_setsid, [0; 5]).map(drop)
 }
 
-/// The kernel has 64; for KILL and STOP it says no, as it should.
-pub(in super::super) fn default_dispositions() -> Result<(), i32> {
+/// Of these signals, the lowest bit being signal 1; for KILL and STOP the kernel says no, as it should.
+pub(in super::super) fn default_dispositions(of: u64) -> Result<(), i32> {
     // Handler, flags, restorer and mask of the kernel's own struct: all zero is SIG_DFL.
     let action = [0_u64; 4];
-    for signal in 1..=64 {
+    for signal in super::signals_in(of) {
         // SAFETY: the kernel reads 32 bytes of zeros; the old action is not asked for.
-        let _ = unsafe { call(libc::SYS_rt_sigaction, [signal, action.as_ptr() as usize, 0, 8, 0]) };
+        let _ = unsafe { call(libc::SYS_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, 8, 0]) };
     }
     Ok(())
 }

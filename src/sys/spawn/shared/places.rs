@@ -12,25 +12,40 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a child copies ends below this number. The kernel copies tables in steps of 64.
-pub(in super::super) const END: RawFd = 67;
+/// The kernel copies tables in steps of so many.
+const STEP: RawFd = 64;
+/// What a child copies ends at the step behind its place, and for all below this number: each that is copied has to be
+/// closed again, so low places are taken first.
+const END: RawFd = 2 * STEP;
 const FIRST: RawFd = 4;
 /// stdout, stderr, verdict.
 const PER_PLACE: RawFd = 3;
 /// A shorter table is copied as fast as it is avoided.
-const WORTH_IT: RawFd = 384;
+const WORTH_IT: RawFd = 128;
 
 struct Site {
     first: RawFd,
     tenant: u64,
     /// Where the last tenant keeps its stage.
     stage: Option<&'static AtomicU32>,
+    /// Which of its numbers are more than reserved, the lowest bit for the first.
+    filled: u8,
 }
 
 impl Site {
     /// Whether nobody needs its numbers. A tenant that is past its first step has its own copy of them.
     fn is_free(&self) -> bool {
         self.stage.is_none_or(|stage| stage.load(Ordering::SeqCst) != SpawnStage::Fork as u32)
+    }
+
+    /// Closes what was put there; the numbers stay reserved.
+    fn clear(&mut self, placeholder: Option<&OwnedFd>) {
+        let Some(placeholder) = placeholder else { return };
+        let filled = std::mem::take(&mut self.filled);
+        for (_, fd) in (0..PER_PLACE).zip(self.first..).filter(|(index, _)| filled >> index & 1 == 1) {
+            // Fails only for numbers that are not ours to give, and these are.
+            let _ = duplicate_to(placeholder.as_raw_fd(), fd);
+        }
     }
 }
 
@@ -66,10 +81,10 @@ pub fn reserve_places() -> io::Result<()> {
         // SAFETY: F_DUPFD_CLOEXEC takes no pointer.
         taken.push(check(unsafe { libc::fcntl(placeholder.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?);
     }
-    for first in (FIRST..=END - PER_PLACE).step_by(PER_PLACE as usize) {
+    for first in (0..END).step_by(STEP as usize).flat_map(places_in) {
         if (first..first + PER_PLACE).all(|fd| taken.contains(&fd)) {
             taken.retain(|fd| !(first..first + PER_PLACE).contains(fd));
-            pool.sites.push(Site { first, tenant: 0, stage: None });
+            pool.sites.push(Site { first, tenant: 0, stage: None, filled: 0 });
         }
     }
     for fd in taken {
@@ -78,6 +93,17 @@ pub fn reserve_places() -> io::Result<()> {
     }
     pool.placeholder = Some(placeholder);
     Ok(())
+}
+
+/// The first numbers of the places in a step; none reaches into the next.
+fn places_in(step: RawFd) -> impl Iterator<Item = RawFd> {
+    (step.max(FIRST)..=step + STEP - PER_PLACE).step_by(PER_PLACE as usize)
+}
+
+/// Whether a child that is made now, with so many descriptors open, has no long table to copy.
+pub fn has_place(open: usize) -> bool {
+    let pool = pool();
+    pool.sites.is_empty() || open < WORTH_IT as usize || pool.sites.iter().any(Site::is_free)
 }
 
 /// The reserved numbers of one child. Given up when it is dropped.
@@ -95,39 +121,37 @@ impl Place {
             return None;
         }
         let mut pool = pool();
-        pool.last_tenant += 1;
-        let tenant = pool.last_tenant;
-        let site = pool.sites.iter_mut().find(|site| site.is_free())?;
-        (site.tenant, site.stage) = (tenant, stage);
-        let place = Place { first: site.first, tenant };
+        let Pool { sites, placeholder, last_tenant } = &mut *pool;
+        let site = sites.iter_mut().find(|site| site.is_free())?;
+        *last_tenant += 1;
+        (site.tenant, site.stage) = (*last_tenant, stage);
         // Its last tenant may have been overtaken: what it had there must not stay open.
-        pool.clear(place.first);
-        Some(place)
+        site.clear(placeholder.as_ref());
+        Some(Place { first: site.first, tenant: site.tenant })
+    }
+
+    /// What the child is to copy ends below this number.
+    pub(in super::super) fn end(&self) -> RawFd {
+        (self.first / STEP + 1) * STEP
     }
 
     /// Puts a copy of a descriptor at one of the numbers; its number there.
-    pub(in super::super) fn put(&self, index: RawFd, fd: &OwnedFd) -> io::Result<RawFd> {
-        duplicate_to(fd.as_raw_fd(), self.first + index)
+    pub(in super::super) fn put(&self, index: u8, fd: &OwnedFd) -> io::Result<RawFd> {
+        if let Some(site) = pool().sites.iter_mut().find(|site| site.tenant == self.tenant) {
+            site.filled |= 1 << index;
+        }
+        duplicate_to(fd.as_raw_fd(), self.first + RawFd::from(index))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut pool = pool();
+        let Pool { sites, placeholder, .. } = &mut *pool;
         // Another child may have taken it over since.
-        let Some(site) = pool.sites.iter_mut().find(|site| site.tenant == self.tenant) else { return };
+        let Some(site) = sites.iter_mut().find(|site| site.tenant == self.tenant) else { return };
         (site.tenant, site.stage) = (0, None);
-        pool.clear(self.first);
-    }
-}
-
-impl Pool {
-    fn clear(&self, first: RawFd) {
-        let Some(placeholder) = &self.placeholder else { return };
-        for fd in first..first + PER_PLACE {
-            // Fails only for numbers that are not ours to give, and these are.
-            let _ = duplicate_to(placeholder.as_raw_fd(), fd);
-        }
+        site.clear(placeholder.as_ref());
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::mem::MaybeUninit;
 
-pub(in super::super::super) fn default_dispositions() -> Result<(), i32> {
+/// Of these signals, the lowest bit being signal 1.
+pub(in super::super::super) fn default_dispositions(of: u64) -> Result<(), i32> {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: zeroed with an empty mask is SIG_DFL without flags.
     unsafe { libc::sigemptyset(&mut (*action.as_mut_ptr()).sa_mask) };
-    for signal in 1..=64 {
+    for signal in super::super::signals_in(of) {
         // KILL, STOP and numbers that do not exist are refused, as they should be.
         // SAFETY: the action is complete; the old one is not asked for.
-        unsafe { libc::sigaction(signal, action.as_ptr(), std::ptr::null_mut()) };
+        unsafe { libc::sigaction(signal as libc::c_int, action.as_ptr(), std::ptr::null_mut()) };
     }
     Ok(())
 }

@@ -5,11 +5,12 @@ use nix::errno::Errno;
 /// As many bytes as the kernel's set of 64 signals has.
 const SET_SIZE: usize = 8;
 
-pub(in super::super::super) fn default_dispositions() -> Result<(), i32> {
+/// Of these signals, the lowest bit being signal 1.
+pub(in super::super::super) fn default_dispositions(of: u64) -> Result<(), i32> {
     // Handler, flags, restorer and mask of the kernel's own struct: all zero is SIG_DFL.
     let action = [0_u64; 4];
     let nothing = std::ptr::null_mut::<u64>();
-    for signal in 1..=64 {
+    for signal in super::super::signals_in(of) {
         // KILL and STOP are refused, as they should be.
         // SAFETY: the kernel reads 32 bytes of zeros; the old action is not asked for.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), nothing, SET_SIZE) };

@@ -266,6 +266,48 @@ fn one_place_has_one_sink_however_it_is_spelt() {
 }
 
 #[test]
+fn another_folder_with_the_same_number_is_another_place() {
+    let mut scene = Scene::new();
+    let number = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    for back in [false, true] {
+        let folder = scene.folder(&format!("old-{back}"), 0o755);
+        let (old, number_of_old) = (scene.open(&format!("old-{back}/a.log"), 0, 0), number(&folder));
+        fs::remove_dir_all(&folder).unwrap();
+        let new = scene.folder(&format!("new-{back}"), 0o755);
+        if number(&new) != number_of_old {
+            return println!("skipped: the file system gives each folder a new number");
+        }
+        if back {
+            fs::create_dir(&folder).unwrap();
+        }
+        let id = scene.open(&format!("new-{back}/a.log"), 0, 0);
+        assert_ne!(id, old, "back: {back}");
+        scene.write(id, "one\n", 2);
+        assert_eq!(scene.read(&format!("new-{back}/a.log")), "one\n");
+        // Whoever goes takes no name along that is another's by now.
+        scene.sinks.release(old, at(2));
+        assert_eq!(scene.open(&format!("old-{back}/../new-{back}/a.log"), 0, 0), id);
+    }
+}
+
+#[test]
+fn a_log_that_is_elsewhere_after_a_reopening_is_found_there() {
+    let mut scene = Scene::new();
+    ["one", "two"].into_iter().for_each(|name| drop(scene.folder(name, 0o755)));
+    let link = scene.path("link");
+    std::os::unix::fs::symlink("one", &link).unwrap();
+    let id = scene.open("link/a.log", 0, 0);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("two", &link).unwrap();
+    assert_eq!(scene.sinks.reopen_all(), []);
+    let other = scene.open("one/a.log", 0, 0);
+    assert_eq!(scene.open("two/a.log", 0, 0), id, "one place has one sink");
+    scene.write(id, "moved\n", 2);
+    scene.write(other, "stayed\n", 2);
+    assert_eq!((scene.read("one/a.log"), scene.read("two/a.log")), ("stayed\n".into(), "moved\n".into()));
+}
+
+#[test]
 fn a_place_that_fails_must_prove_itself_to_a_new_user() {
     let mut scene = Scene::new();
     let folder = scene.folder("gone", 0o755);

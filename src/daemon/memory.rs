@@ -25,6 +25,8 @@ const COST_FACTOR: u32 = 20;
 const RETRY: Duration = Duration::from_secs(1);
 /// From one complaint to the next.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
+/// Whoever cleans a folder takes one file after the other.
+const LOSSES_AGAIN: Duration = Duration::from_secs(5);
 
 /// The records of so many, and what was needed to start them, take memory that is worth giving back.
 const MANY: usize = 100;
@@ -180,6 +182,22 @@ impl Memory {
 }
 
 impl Daemon {
+    /// A file of ours was removed, or somebody thinks so: then the state file may be gone as well, or go in a moment.
+    pub(super) fn suspect_losses(&mut self) {
+        self.restore_memory();
+        self.arm(LOSSES_AGAIN, Alarm::Losses);
+    }
+
+    /// Writes the state file anew where it was removed.
+    pub(super) fn restore_memory(&mut self) {
+        let memory = &mut self.memory;
+        let is_kept = memory.machine.is_some() && memory.past.is_none() && !memory.dirty;
+        if is_kept && memory.file.is_gone() {
+            log::warn!("the state file {} was removed; it is written anew", memory.path().display());
+            memory.dirty = true;
+        }
+    }
+
     /// The first writing: before any child of ours is made, with those an earlier daemon left.
     pub(super) fn begin_memory(&mut self) {
         if self.memory.machine.is_none() {

@@ -137,6 +137,10 @@ pub(crate) enum Alarm {
     Verdict,
     /// Signals that could not be read.
     Signals,
+    /// Notifications that could not be read.
+    Letters,
+    /// Somebody removed files of ours, and may not be done with it.
+    Losses,
 }
 
 /// The running daemon.
@@ -298,6 +302,7 @@ impl Daemon {
             log::error!("watching the pidfile's folder failed: {error}");
         }
         self.settings.tell_lost_lock();
+        self.suspect_losses();
         true
     }
 
@@ -341,6 +346,8 @@ impl Daemon {
                 Alarm::Kill => self.kill_again(),
                 Alarm::Verdict => self.hear_verdicts_again(),
                 Alarm::Signals => _ = self.take_signals(),
+                Alarm::Letters => _ = self.notices.mark(),
+                Alarm::Losses => self.restore_memory(),
             }
         }
         debug_assert!({
@@ -371,7 +378,9 @@ impl Daemon {
             | Alarm::Progress
             | Alarm::Watch
             | Alarm::Kill
-            | Alarm::Signals => true,
+            | Alarm::Signals
+            | Alarm::Letters
+            | Alarm::Losses => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);
@@ -390,6 +399,7 @@ impl Daemon {
                 Arrival::User1 => {
                     self.rebind();
                     self.settings.tell_lost_lock();
+                    self.suspect_losses();
                 }
                 Arrival::User2 => {
                     self.reopen_logs();
@@ -399,6 +409,7 @@ impl Daemon {
         }
         if self.connections.place_lost() {
             self.rebind();
+            self.suspect_losses();
         }
     }
 

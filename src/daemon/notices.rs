@@ -1,7 +1,7 @@
 //! What programs say of themselves, and whether it is them who say so: a sender counts if it is a member of the process
 //! group of a run that was given the address.
 
-use super::{Daemon, source};
+use super::{Alarm, Daemon, source};
 use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::Input;
 use crate::engine::policy::Readiness;
@@ -18,8 +18,10 @@ use std::path::{Path, PathBuf};
 
 /// Letters read in one turn.
 const LETTERS_PER_TURN: usize = 64;
-/// How often strangers are told of at most.
+/// How often strangers, and the same word of a program, are told of at most.
 const WARN_EVERY: Duration = Duration::from_secs(10);
+/// When letters that could not be read are read again.
+const LETTERS_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a run said last.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct Notices {
     socket: Option<NotifySocket>,
     marked: bool,
     told: HashMap<InstanceId, Told>,
+    /// When a word of a program was last put into the log, and how often it was said since.
+    words: HashMap<(InstanceId, &'static str), (Instant, u64)>,
     warned_at: Option<Instant>,
     /// Letters that nobody answers for, since the last warning.
     refused: u64,
@@ -42,8 +46,8 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn new() -> Notices {
-        let (told, buffer) = (HashMap::new(), vec![0; MAX_NOTICE]);
-        Notices { socket: None, marked: false, told, warned_at: None, refused: 0, buffer }
+        let (told, words, buffer) = (HashMap::new(), HashMap::new(), vec![0; MAX_NOTICE]);
+        Notices { socket: None, marked: false, told, words, warned_at: None, refused: 0, buffer }
     }
 
     /// Notes that there are letters.
@@ -66,6 +70,22 @@ impl Notices {
     /// Drops what is known of an instance that is gone.
     pub(super) fn forget(&mut self, id: InstanceId) {
         self.told.remove(&id);
+        self.words.retain(|(owner, _), _| *owner != id);
+    }
+
+    /// What to put into the log of a word that a program said; `None` if it stood there a moment ago.
+    fn worded(&mut self, id: InstanceId, word: &'static str, now: Instant) -> Option<String> {
+        let Some((at, unsaid)) = self.words.get_mut(&(id, word)) else {
+            self.words.insert((id, word), (now, 0));
+            return Some(word.to_owned());
+        };
+        if now.since(*at) < WARN_EVERY {
+            *unsaid += 1;
+            return None;
+        }
+        *at = now;
+        let more = std::mem::take(unsaid);
+        Some(if more > 0 { format!("{word} (said {more} times more before)") } else { word.to_owned() })
     }
 
     /// Removes the socket from its place.
@@ -136,7 +156,9 @@ impl Daemon {
                 Ok(Some(letter)) => self.on_letter(letter, &buffer),
                 Ok(None) => break,
                 Err(error) => {
-                    log::error!("reading the notification socket failed: {error}");
+                    log::error!("reading the notification socket failed, tried again in a second: {error}");
+                    // What waits there already is not announced twice.
+                    self.arm(LETTERS_AGAIN, Alarm::Letters);
                     break;
                 }
             }
@@ -172,17 +194,20 @@ impl Daemon {
     fn on_notice(&mut self, key: Key, notice: Notice) {
         let Some((run, pid)) = self.children.get(key).map(|child| (child.run, child.pid)) else { return };
         let name = self.roster.name(run.instance);
+        let mut worded = |word| self.notices.worded(run.instance, word, self.now);
         match notice {
             Notice::Ready => self.feed(Input::Ready { run }),
             Notice::Watchdog => self.feed(Input::Ping { run }),
-            Notice::Reloading => log::info!("{name} is reloading"),
-            Notice::Stopping => log::info!("{name} says that it is stopping"),
+            Notice::Reloading => worded("is reloading").iter().for_each(|text| log::info!("{name} {text}")),
+            Notice::Stopping => worded("says that it is stopping").iter().for_each(|text| log::info!("{name} {text}")),
             Notice::Status(status) => {
                 log::debug!("{name} says: {status}");
                 self.notices.told.insert(run.instance, Told { run, status });
             }
             Notice::MainPid(claimed) if claimed == Some(pid) => {}
-            Notice::MainPid(_) => log::warn!("{name} named another main process, which is ignored (pid {pid} is)"),
+            Notice::MainPid(_) => worded("named another main process, which is ignored")
+                .iter()
+                .for_each(|text| log::warn!("{name} (pid {pid}) {text}")),
         }
     }
 

@@ -110,8 +110,19 @@ fn the_other_words_stand_in_the_log() {
     daemon.wait_log("p is reloading");
     daemon.wait_log("p says that it is stopping");
     let pid = daemon.pid_of("p");
-    daemon.wait_log(&format!("p named another main process, which is ignored (pid {pid} is)"));
+    daemon.wait_log(&format!("p (pid {pid}) named another main process, which is ignored"));
     assert_eq!(daemon.state("p"), "RUNNING");
+}
+
+#[test]
+fn words_without_end_do_not_fill_the_log() {
+    let words = "send 'RELOADING=1\\nSTOPPING=1\\nMAINPID=1' ".repeat(100);
+    let daemon = Daemon::start(&speaks("p", &format!("{words} send 'READY=1\\nSTATUS=done'"), ""));
+    daemon.wait("its last word is shown", || (daemon.row("p").raw["status_text"] == "done").then_some(()));
+    for word in ["is reloading", "says that it is stopping", "named another main process"] {
+        let count = daemon.log_count(word);
+        assert!((1..50).contains(&count), "{count} times {word:?}");
+    }
 }
 
 #[test]

@@ -15,9 +15,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How each call fails. Not in it: those whose failure by strace is itself a leak (close), or the end of any program (memory).
-const CALLS: [(&str, &str); 52] = [
+const CALLS: [(&str, &str); 63] = [
     ("accept4", "EMFILE"),
     ("bind", "EACCES"),
+    ("chmod", "EPERM"),
     ("chdir", "EIO"),
     ("clone", "EAGAIN"),
     ("clone3", "EAGAIN"),
@@ -29,17 +30,22 @@ const CALLS: [(&str, &str); 52] = [
     ("epoll_create1", "EMFILE"),
     ("epoll_ctl", "ENOMEM"),
     ("execve", "EIO"),
+    ("faccessat2", "EIO"),
     ("fchmod", "EPERM"),
     ("fchown", "EPERM"),
     ("fcntl", "ENOMEM"),
     ("flock", "ENOLCK"),
     ("fork", "EAGAIN"),
     ("fstat", "EIO"),
+    ("fstatfs", "EIO"),
     ("ftruncate", "EIO"),
+    ("getcwd", "ENOENT"),
     ("getdents64", "EIO"),
     ("getsockopt", "ENOBUFS"),
     ("inotify_add_watch", "ENOSPC"),
     ("inotify_init1", "EMFILE"),
+    ("inotify_rm_watch", "EINVAL"),
+    ("ioctl", "EIO"),
     ("kill", "EPERM"),
     ("linkat", "EIO"),
     ("listen", "EADDRINUSE"),
@@ -50,9 +56,12 @@ const CALLS: [(&str, &str); 52] = [
     ("pidfd_open", "EMFILE"),
     ("pidfd_send_signal", "EPERM"),
     ("pipe2", "EMFILE"),
+    ("pread64", "EIO"),
     ("prctl", "EINVAL"),
     ("prlimit64", "EPERM"),
+    ("pwrite64", "ENOSPC"),
     ("read", "EIO"),
+    ("readlink", "EIO"),
     ("recvfrom", "EIO"),
     ("recvmsg", "EIO"),
     ("renameat", "ENOSPC"),
@@ -61,13 +70,36 @@ const CALLS: [(&str, &str); 52] = [
     ("sendmsg", "EIO"),
     ("sendto", "ENOBUFS"),
     ("setsid", "EPERM"),
+    ("shutdown", "ENOTCONN"),
     ("signalfd4", "EMFILE"),
     ("socket", "EMFILE"),
     ("splice", "EIO"),
     ("statx", "EIO"),
     ("unlink", "EIO"),
     ("unlinkat", "EIO"),
+    ("wait4", "ECHILD"),
     ("write", "ENOSPC"),
+];
+
+/// Those that a signal may interrupt, once in a while.
+const INTERRUPTIBLE: [&str; 17] = [
+    "accept4",
+    "connect",
+    "epoll_wait",
+    "flock",
+    "ftruncate",
+    "open",
+    "openat",
+    "pread64",
+    "pwrite64",
+    "read",
+    "recvfrom",
+    "recvmsg",
+    "sendmsg",
+    "sendto",
+    "splice",
+    "waitid",
+    "write",
 ];
 
 /// Calls in one scenario of the suite; all of them where `NTH=all` asks for it.
@@ -113,10 +145,14 @@ fn faults(trace: &str) -> Vec<Fault> {
     let can_fail = |call: &str| !(cfg!(feature = "portable") && call == "write");
     let calls = CALLS.iter().filter(|(call, _)| can_fail(call));
     let made = calls.filter_map(|&(call, errno)| Some((call, errno, *counts.get(call)?)));
-    let all: Vec<Fault> = made
+    let refused = made
         .flat_map(|(call, errno, count)| (1..=count).map(move |nth| (call, errno, nth)))
-        .flat_map(|(call, errno, nth)| [false, true].map(|from_there_on| Fault { call, errno, nth, from_there_on }))
-        .collect();
+        .flat_map(|(call, errno, nth)| [false, true].map(|from_there_on| Fault { call, errno, nth, from_there_on }));
+    let interruptible = INTERRUPTIBLE.iter().filter(|call| can_fail(call));
+    let interrupted = interruptible
+        .flat_map(|&call| (1..=counts.get(call).copied().unwrap_or(0)).map(move |nth| (call, nth)))
+        .map(|(call, nth)| Fault { call, errno: "EINTR", nth, from_there_on: false });
+    let all: Vec<Fault> = refused.chain(interrupted).collect();
     if is_every_call_wanted() {
         return all;
     }
@@ -126,8 +162,8 @@ fn faults(trace: &str) -> Vec<Fault> {
 }
 
 fn which_calls() -> String {
-    let names: Vec<String> = CALLS.iter().map(|(call, _)| format!("?{call}")).collect();
-    format!("trace={}", names.join(","))
+    let names = CALLS.iter().map(|(call, _)| *call).chain(INTERRUPTIBLE);
+    format!("trace={}", names.map(|call| format!("?{call}")).collect::<Vec<_>>().join(","))
 }
 
 /// Asks, and does not mind what becomes of it: the calls that would answer are those that fail.

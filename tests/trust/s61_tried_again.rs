@@ -117,6 +117,25 @@ fn an_exec_verdict_that_could_not_be_read_is_read_again() {
 }
 
 #[test]
+fn a_notification_that_could_not_be_read_is_read_again() {
+    if !can_inject() {
+        return skip("a notification that cannot be read", "no strace with fault injection, or no ptrace");
+    }
+    let notifier = actor().with_file_name("notifier").display().to_string();
+    let d = Daemon::start(&format!(
+        "[program:a]\ncommand = {notifier} send READY=1\nready = notify\nready_timeout = 600\nautostart = false\n"
+    ));
+    let injection = "inject=recvmsg:error=ENOMEM:when=1";
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", "trace=recvmsg", "-e", injection]);
+    let starting = d.begin(json!({"command": "start", "name": "a"}));
+    d.wait_log("reading the notification socket failed");
+    d.wait_state("a", "RUNNING");
+    tracer.detach();
+    drop(starting);
+    d.assert_well();
+}
+
+#[test]
 fn an_orphan_that_may_not_be_killed_is_told_of_once_and_goes_when_it_may() {
     if !can_inject() {
         return skip("a refused SIGKILL to an orphan", "no strace with fault injection, or no ptrace");

@@ -25,8 +25,6 @@ const COST_FACTOR: u32 = 20;
 const RETRY: Duration = Duration::from_secs(1);
 /// From one complaint to the next.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
-/// Whoever cleans a folder takes one file after the other.
-const LOSSES_AGAIN: Duration = Duration::from_secs(5);
 
 /// The records of so many, and what was needed to start them, take memory that is worth giving back.
 const MANY: usize = 100;
@@ -182,12 +180,6 @@ impl Memory {
 }
 
 impl Daemon {
-    /// A file of ours was removed, or somebody thinks so: then the state file may be gone as well, or go in a moment.
-    pub(super) fn suspect_losses(&mut self) {
-        self.restore_memory();
-        self.arm(LOSSES_AGAIN, Alarm::Losses);
-    }
-
     /// Writes the state file anew where it was removed.
     pub(super) fn restore_memory(&mut self) {
         let memory = &mut self.memory;

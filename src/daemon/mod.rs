@@ -87,6 +87,9 @@ const LATE: Duration = Duration::from_secs(1);
 /// When signals that could not be read are read again.
 const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
 
+/// Whoever cleans a folder takes one file after the other: so much later it is looked once more what is gone.
+const LOSSES_AGAIN: Duration = Duration::from_secs(5);
+
 /// Bytes of children moved in one turn, so that a flood of many holds nobody up who asks; the last stream may exceed it.
 const TURN_BUDGET: usize = 128 * 1024;
 
@@ -306,6 +309,19 @@ impl Daemon {
         true
     }
 
+    /// A file of ours was removed, or somebody thinks so: then others may be gone as well, or go in a moment.
+    fn suspect_losses(&mut self) {
+        self.restore_losses();
+        self.arm(LOSSES_AGAIN, Alarm::Losses);
+    }
+
+    fn restore_losses(&mut self) {
+        self.restore_memory();
+        if !self.closing && !self.restore_notices() {
+            self.arm(LOSSES_AGAIN, Alarm::Losses);
+        }
+    }
+
     fn take_signals(&mut self) -> bool {
         loop {
             match self.signals.next() {
@@ -347,7 +363,7 @@ impl Daemon {
                 Alarm::Verdict => self.hear_verdicts_again(),
                 Alarm::Signals => _ = self.take_signals(),
                 Alarm::Letters => _ = self.notices.mark(),
-                Alarm::Losses => self.restore_memory(),
+                Alarm::Losses => self.restore_losses(),
             }
         }
         debug_assert!({

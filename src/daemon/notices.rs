@@ -50,6 +50,11 @@ impl Notices {
         Notices { socket: None, marked: false, told, words, warned_at: None, refused: 0, buffer }
     }
 
+    /// Whether the socket is not where programs look for it.
+    fn is_lost(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| !socket.is_in_place())
+    }
+
     /// Notes that there are letters.
     pub(super) fn mark(&mut self) -> bool {
         self.marked = true;
@@ -123,25 +128,38 @@ impl Daemon {
     /// The path of the socket, which is made, or made anew where it was removed.
     fn notify_address(&mut self) -> io::Result<String> {
         let path = std::path::absolute(place(&self.settings.spec().socket))?;
-        if self.notices.socket.as_ref().is_some_and(|socket| !socket.is_in_place()) {
+        if self.notices.is_lost() {
             log::warn!("the notification socket {} was removed: making it anew", path.display());
-            if let Some(lost) = self.notices.socket.take() {
-                self.reactor.forget(lost.as_raw_fd());
-            }
         }
         let others = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
         let open = others.into_iter().any(|entry| entry.spec.launch.user.is_some() && speaks(&entry.spec));
-        let mut socket = match self.notices.socket.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = NotifySocket::bind(&path)?;
+        match &mut self.notices.socket {
+            Some(socket) if socket.is_in_place() => socket.open_to_others(open)?,
+            _ => {
+                let mut socket = NotifySocket::bind(&path)?;
                 self.reactor.watch(socket.as_raw_fd(), source(Kind::Notify, Key { slot: 0, generation: 0 }))?;
-                socket
+                socket.open_to_others(open)?;
+                if let Some(lost) = self.notices.socket.replace(socket) {
+                    self.reactor.forget(lost.as_raw_fd());
+                }
             }
-        };
-        socket.open_to_others(open)?;
-        self.notices.socket = Some(socket);
+        }
         path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))
+    }
+
+    /// Makes the socket anew where it was removed: whoever has to feed a watchdog through it would be taken for dead. Tells
+    /// whether it is there, if it has to be.
+    pub(super) fn restore_notices(&mut self) -> bool {
+        if !self.notices.is_lost() {
+            return true;
+        }
+        match self.notify_address() {
+            Ok(_) => true,
+            Err(error) => {
+                log::error!("making the notification socket anew failed, tried again in 5 s: {error}");
+                false
+            }
+        }
     }
 
     /// Step 3 of the turn, before the deaths: a sender that is reaped is nobody's member any more.

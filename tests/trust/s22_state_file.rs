@@ -143,13 +143,19 @@ fn row_24_a_state_file_that_was_removed_is_written_anew() {
         home.configure_raw(&format!("[supervice]\nsocket = {{dir}}/run/s.sock\npidfile = {{dir}}/d.pid\nstate_file = {{dir}}/run/state\n{PROGRAM}"));
         let command = home.command(supervice());
         let d = Daemon::spawn(home, command);
-        let recorded = || d.home.read("run/state").contains("\"pid\":").then_some(());
+        let socket = run.join("s.sock");
+        let pid = d.wait("a runs", || {
+            let reply =
+                Client::connect(&socket).and_then(|mut client| client.ask(&json!({"command": "status"}))).ok()?;
+            reply["processes"][0]["pid"].as_i64().filter(|_| reply["processes"][0]["state"] == "RUNNING")
+        });
+        let recorded = || d.home.read("run/state").contains(&format!("\"pid\":{pid},\"pgid\"")).then_some(());
         d.wait("it is recorded", recorded);
         if with_folder {
-            fs::remove_dir_all(&run).unwrap();
+            fs::rename(&run, d.home.join("gone")).unwrap();
             fs::create_dir(&run).unwrap();
         } else {
-            fs::remove_file(run.join("s.sock")).unwrap();
+            fs::remove_file(&socket).unwrap();
             fs::remove_file(run.join("state")).unwrap();
         }
         if cfg!(feature = "portable") {

@@ -115,6 +115,14 @@ fn is_every_call_wanted() -> bool {
 const PROGRAMS: &str = "[program:a]\ncommand = {actor} --fork-child plain\nstartsecs = 0\nstopwaitsecs = 1\nstdout_logfile = {dir}/a\n\
     [program:b]\ncommand = {actor} --lines 50\nstartsecs = 0\nstopwaitsecs = 1\nstdout_logfile = {dir}/b\nstdout_logfile_maxbytes = 1KB\n";
 
+/// The same, and one that says itself that it is ready.
+fn programs() -> String {
+    let notifier = actor().with_file_name("notifier").display().to_string();
+    format!(
+        "{PROGRAMS}[program:n]\ncommand = {notifier} send READY=1\nready = notify\nready_timeout = 2\nstopwaitsecs = 1\n"
+    )
+}
+
 const MORE: &str = "[program:c]\ncommand = {actor}\nstartsecs = 0\nstopwaitsecs = 1\n";
 
 /// One call that is to fail.
@@ -185,7 +193,7 @@ fn assert_as_before(d: &mut Daemon, descriptors: usize, what: &str) {
     assert_eq!(d.try_exit(), None, "{what}: the daemon ended\n{}", d.story());
     d.wait_ready();
     // A reload that was not heard is given once more.
-    d.home.configure(PROGRAMS);
+    d.home.configure(&programs());
     assert_eq!(d.reload()["status"], "ok", "{what}\n{}", d.story());
     d.wait("what was removed is gone", || d.rows().iter().all(|row| row.name != "c").then_some(()));
     let names: Vec<String> = d.rows().into_iter().map(|row| row.name).collect();
@@ -270,7 +278,7 @@ fn words_of(panic: Box<dyn Any + Send>) -> String {
 
 /// A daemon that has lived through the deed, and how many descriptors it has since.
 fn settled(name: &str, before: fn(&Daemon), deed: fn(&Daemon)) -> (Daemon, usize) {
-    let mut d = Daemon::start(PROGRAMS);
+    let mut d = Daemon::start(&programs());
     d.wait_all("RUNNING");
     before(&d);
     deed(&d);
@@ -316,12 +324,19 @@ fn nth_failure_of_a_spawn_and_of_the_record_of_it() {
 #[test]
 fn nth_failure_of_a_death_and_what_follows() {
     each_call_fails("death", nothing, |d| {
-        // Its log, its leftovers, its record, and the next run.
-        let is_b = |pid: &i32| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"--lines\x0050\0"))
+        // Its log, its leftovers, its record, and the next run, which has its say.
+        let ends = [&b"--lines\x0050\0"[..], &b"READY=1\0"[..]];
+        let is_one = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            ends.iter().any(|end| line.ends_with(end))
         };
-        process::children(d.pid()).into_iter().filter(is_b).for_each(process::kill);
-        std::thread::sleep(Duration::from_millis(300));
+        let both = || process::children(d.pid()).into_iter().filter(is_one).collect::<Vec<_>>();
+        let dying = both();
+        dying.iter().copied().for_each(process::kill);
+        // A run of less than a second is not followed by the next one at once.
+        wait_for(Duration::from_millis(1500), || both().iter().all(|pid| !dying.contains(pid)).then_some(()));
+        let next = || Some(both()).filter(|alive| alive.len() == ends.len());
+        wait_for(Duration::from_millis(1500), next);
     });
 }
 
@@ -346,13 +361,13 @@ fn nth_failure_of_a_reload() {
     each_call_fails(
         "reload",
         |d| {
-            d.home.configure(PROGRAMS);
+            d.home.configure(&programs());
             d.reload();
         },
         |d| {
-            d.home.configure(&format!("{PROGRAMS}{MORE}"));
+            d.home.configure(&format!("{}{MORE}", programs()));
             ask(d, &json!({"command": "reload"}));
-            d.home.configure(PROGRAMS);
+            d.home.configure(&programs());
             ask(d, &json!({"command": "reload"}));
         },
     );
@@ -376,7 +391,7 @@ fn nth_failure_of_a_shutdown() {
     if !can_inject() {
         return skip("nth failure: shutdown", "no strace with fault injection, or no ptrace");
     }
-    let d = Daemon::start(PROGRAMS);
+    let d = Daemon::start(&programs());
     d.wait_all("RUNNING");
     let trace = d.home.join("trace").display().to_string();
     let tracer = Tracer::attach(&d, &["-f", "-o", &trace, "-e", &which_calls()]);
@@ -388,7 +403,7 @@ fn nth_failure_of_a_shutdown() {
 }
 
 fn shut_down_with(fault: &Fault) {
-    let d = Daemon::start(&format!("shutdown_timeout = 2\n{PROGRAMS}"));
+    let d = Daemon::start(&format!("shutdown_timeout = 2\n{}", programs()));
     d.wait_all("RUNNING");
     let call = format!("trace={}", fault.call);
     let tracer = Tracer::attach(&d, &["-f", "-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
@@ -405,7 +420,7 @@ fn shut_down_with(fault: &Fault) {
 /// A daemon that strace starts.
 fn start_under(arguments: &[&str]) -> Daemon {
     let home = Home::new();
-    home.configure(PROGRAMS);
+    home.configure(&programs());
     let mut command = home.command("strace");
     command.args(["-qq"]).args(arguments).arg(supervice());
     Daemon::spawn(home, command)
@@ -419,7 +434,7 @@ fn nth_failure_of_a_startup() {
     let traces = tempfile::tempdir().unwrap();
     let trace = traces.path().join("trace");
     let d = start_under(&["-o", &trace.display().to_string(), "-e", &which_calls()]);
-    d.wait("it runs", || d.log().contains("Started b").then_some(()));
+    d.wait("it runs", || d.log().contains("Started n").then_some(()));
     let text = std::fs::read_to_string(&trace).unwrap();
     drop(d);
     try_each("startup", faults(&text), LANES, || (), |(), fault| start_with(fault), drop);
@@ -445,9 +460,11 @@ fn start_with(fault: &Fault) {
         }
     }
     // A daemon whose every read fails hears no signal either.
-    if wait_for(Duration::from_secs(8), || d.try_exit()).is_none() {
+    let patience = if fault.from_there_on { Duration::from_secs(3) } else { DEADLINE };
+    if wait_for(patience, || d.try_exit()).is_none() {
         assert!(fault.from_there_on, "{what}: does not end\n{}", d.story());
         process::children(wrapper).into_iter().for_each(process::kill);
+        d.wait_exit();
         return;
     }
     assert_ended(d, &what);

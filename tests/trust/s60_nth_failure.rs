@@ -108,10 +108,6 @@ const SAMPLES: usize = 10;
 /// Daemons that are made to fail side by side: most of the time is spent in waiting for them.
 const LANES: usize = 4;
 
-fn is_every_call_wanted() -> bool {
-    std::env::var("NTH").is_ok_and(|word| word == "all")
-}
-
 const PROGRAMS: &str = "[program:a]\ncommand = {actor} --fork-child plain\nstartsecs = 0\nstopwaitsecs = 1\nstdout_logfile = {dir}/a\n\
     [program:b]\ncommand = {actor} --lines 50\nstartsecs = 0\nstopwaitsecs = 1\nstdout_logfile = {dir}/b\nstdout_logfile_maxbytes = 1KB\n";
 
@@ -161,7 +157,7 @@ fn faults(trace: &str) -> Vec<Fault> {
         .flat_map(|&call| (1..=counts.get(call).copied().unwrap_or(0)).map(move |nth| (call, nth)))
         .map(|(call, nth)| Fault { call, errno: "EINTR", nth, from_there_on: false });
     let all: Vec<Fault> = refused.chain(interrupted).collect();
-    if is_every_call_wanted() {
+    if std::env::var("NTH").is_ok_and(|word| word == "all") {
         return all;
     }
     // An odd step, so that both kinds of failure are in the sample.
@@ -244,7 +240,6 @@ fn ask_until_up(d: &Daemon, name: &str, what: &str) {
 fn try_each<T>(
     name: &str,
     faults: Vec<Fault>,
-    lanes: usize,
     begin: impl Fn() -> T + Sync,
     attempt: impl Fn(&mut T, &Fault) + Sync,
     end: impl Fn(T) + Sync,
@@ -265,7 +260,7 @@ fn try_each<T>(
         }
         scene.into_iter().for_each(&end);
     };
-    std::thread::scope(|scope| (0..lanes).for_each(|_| drop(scope.spawn(lane))));
+    std::thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(lane))));
     let found = found.into_inner().unwrap();
     println!("{name}: {count} failures in {:?}, {} of them not survived", begun.elapsed(), found.len());
     assert!(found.is_empty(), "{name}: {} of {count}\n{}", found.len(), found.join("\n"));
@@ -300,7 +295,6 @@ fn each_call_fails(name: &str, before: fn(&Daemon), deed: fn(&Daemon)) {
     tracer.detach();
     let faults = faults(&d.home.read("trace"));
     drop(d);
-    let lanes = if is_every_call_wanted() { LANES } else { 1 };
     let attempt = |(d, descriptors): &mut (Daemon, usize), fault: &Fault| {
         assert_as_before(d, usize::MAX, name);
         before(d);
@@ -311,7 +305,7 @@ fn each_call_fails(name: &str, before: fn(&Daemon), deed: fn(&Daemon)) {
         assert_as_before(d, *descriptors, &format!("{name}, {fault:?}"));
     };
     let end = |(mut d, _): (Daemon, usize)| assert_eq!(d.terminate(), 0, "{}", d.story());
-    try_each(name, faults, lanes, || settled(name, before, deed), attempt, end);
+    try_each(name, faults, || settled(name, before, deed), attempt, end);
 }
 
 fn nothing(_: &Daemon) {}
@@ -399,7 +393,7 @@ fn nth_failure_of_a_shutdown() {
     let text = wait_for(DEADLINE, || Some(d.home.read("trace")).filter(|_| d.log().contains("Shutdown complete")));
     tracer.detach();
     assert_ended(d, "shutdown");
-    try_each("shutdown", faults(&text.unwrap_or_default()), LANES, || (), |(), fault| shut_down_with(fault), drop);
+    try_each("shutdown", faults(&text.unwrap_or_default()), || (), |(), fault| shut_down_with(fault), drop);
 }
 
 fn shut_down_with(fault: &Fault) {
@@ -437,7 +431,7 @@ fn nth_failure_of_a_startup() {
     d.wait("it runs", || d.log().contains("Started n").then_some(()));
     let text = std::fs::read_to_string(&trace).unwrap();
     drop(d);
-    try_each("startup", faults(&text), LANES, || (), |(), fault| start_with(fault), drop);
+    try_each("startup", faults(&text), || (), |(), fault| start_with(fault), drop);
 }
 
 fn start_with(fault: &Fault) {

@@ -18,4 +18,5 @@ mod s41_hostile;
 mod s50_containers;
 mod s60_nth_failure;
 mod s61_tried_again;
-mod s62_read_only;
+mod s62_no_room_at_boot;
+mod s63_read_only;

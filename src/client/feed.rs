@@ -67,12 +67,19 @@ impl AsFd for Feed {
 /// Why a daemon sends no more, by what is there of it now.
 fn parting(socket: &Path) -> ClientError {
     let client = Client::new(socket, PARTING);
+    let mut heard = false;
     loop {
         match client.call(&Request::Info) {
+            Ok(_) => return ClientError::Dropped,
             Err(ClientError::NotRunning) if socket.exists() => return ClientError::Died,
             Err(ClientError::NotRunning) => return ClientError::ShutDown,
-            Err(ClientError::HungUp | ClientError::Io { .. }) => clock::pause(PAUSE),
-            _ => return ClientError::Dropped,
+            // Somebody takes connections and closes them: it has no place for us, or it is about to end.
+            Err(ClientError::HungUp) => heard = true,
+            Err(ClientError::Io { .. }) => {}
+            Err(ClientError::TimedOut { .. }) if heard => return ClientError::Dropped,
+            Err(ClientError::TimedOut { .. }) => return ClientError::Silent { waited: PARTING },
+            Err(other) => return other,
         }
+        clock::pause(PAUSE);
     }
 }

@@ -40,6 +40,11 @@ pub enum ClientError {
     Died,
     /// What was followed is over, and a daemon is there.
     Dropped,
+    /// What was followed is over, and whoever is there says nothing.
+    Silent {
+        /// For how long it was asked.
+        waited: Duration,
+    },
     /// What came is no answer.
     Garbled(String),
     /// The answer is above what a frame holds.
@@ -76,6 +81,10 @@ impl fmt::Display for ClientError {
             ClientError::Dropped => f.write_str(
                 "Supervice closed the connection and is there: it was started anew, or too many others are connected",
             ),
+            ClientError::Silent { waited } => {
+                let seconds = waited.as_secs_f64();
+                write!(f, "Supervice closed the connection, is there and does not answer: nothing within {seconds}s")
+            }
             ClientError::Garbled(why) => write!(f, "Not a reply of supervice: {why}"),
             ClientError::TooLarge(error) => error.fmt(f),
             ClientError::RequestTooLarge(TooLarge { length }) => {

@@ -91,7 +91,7 @@ pub(super) fn word_for(error: &ClientError) -> &'static str {
         ClientError::NotASocket { .. } => "NOT_A_SOCKET",
         ClientError::RequestTooLarge(_) => "MESSAGE_TOO_LARGE",
         ClientError::Untrusted { .. } => "UNTRUSTED",
-        ClientError::TimedOut { .. } => "NO_ANSWER",
+        ClientError::TimedOut { .. } | ClientError::Silent { .. } => "NO_ANSWER",
         ClientError::ShutDown | ClientError::Died => "ENDED",
         ClientError::HungUp
         | ClientError::Dropped

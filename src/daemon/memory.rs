@@ -299,6 +299,15 @@ impl Memory {
 }
 
 impl Daemon {
+    /// Writes the state file anew where it was removed.
+    pub(super) fn restore_memory(&mut self) {
+        let memory = &mut self.memory;
+        if memory.may_write() && !memory.dirty && memory.file.is_gone() {
+            log::warn!("the state file {} was removed; it is written anew", memory.path().display());
+            memory.dirty = true;
+        }
+    }
+
     /// The first writing: before any child of ours is made, with those an earlier daemon left.
     pub(super) fn begin_memory(&mut self) {
         if let Err(error) = self.memory.file.sweep() {

@@ -94,6 +94,9 @@ const LATE: Duration = Duration::from_secs(1);
 /// When signals that could not be read are read again.
 const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
 
+/// Whoever cleans a folder takes one file after the other: so much later it is looked once more what is gone.
+const LOSSES_AGAIN: Duration = Duration::from_secs(5);
+
 /// Bytes of children moved in one turn while nobody asks, so that a flood of many holds nobody up; the last stream may exceed it.
 const TURN_BUDGET: usize = OUTPUT_BUDGET;
 
@@ -150,6 +153,10 @@ pub(crate) enum Alarm {
     Verdict,
     /// Signals that could not be read.
     Signals,
+    /// Notifications that could not be read.
+    Letters,
+    /// Somebody removed files of ours, and may not be done with it.
+    Losses,
 }
 
 /// The running daemon.
@@ -314,7 +321,21 @@ impl Daemon {
             log::error!("watching the pidfile's folder failed: {error}");
         }
         self.settings.tell_lost_lock();
+        self.suspect_losses();
         true
+    }
+
+    /// A file of ours was removed, or somebody thinks so: then others may be gone as well, or go in a moment.
+    fn suspect_losses(&mut self) {
+        self.restore_losses();
+        self.arm(LOSSES_AGAIN, Alarm::Losses);
+    }
+
+    fn restore_losses(&mut self) {
+        self.restore_memory();
+        if !self.closing && !self.restore_notices() {
+            self.arm(LOSSES_AGAIN, Alarm::Losses);
+        }
     }
 
     fn take_signals(&mut self) -> bool {
@@ -357,6 +378,8 @@ impl Daemon {
                 Alarm::Kill => self.kill_again(),
                 Alarm::Verdict => self.hear_verdicts_again(),
                 Alarm::Signals => _ = self.take_signals(),
+                Alarm::Letters => _ = self.notices.mark(),
+                Alarm::Losses => self.restore_losses(),
             }
         }
         debug_assert!({
@@ -387,7 +410,9 @@ impl Daemon {
             | Alarm::Progress
             | Alarm::Watch
             | Alarm::Kill
-            | Alarm::Signals => true,
+            | Alarm::Signals
+            | Alarm::Letters
+            | Alarm::Losses => true,
         };
         if self.alarms.len() > self.alarms_kept {
             self.alarms.sweep(holds);
@@ -406,6 +431,7 @@ impl Daemon {
                 Arrival::User1 => {
                     self.rebind();
                     self.settings.tell_lost_lock();
+                    self.suspect_losses();
                 }
                 Arrival::User2 => {
                     self.reopen_logs();
@@ -415,6 +441,7 @@ impl Daemon {
         }
         if self.connections.place_lost() {
             self.rebind();
+            self.suspect_losses();
         }
     }
 

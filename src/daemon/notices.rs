@@ -1,7 +1,7 @@
 //! What programs say of themselves, and whether it is them who say so: a sender counts if it is a member of the process
 //! group of a run that was given the address.
 
-use super::{Daemon, source};
+use super::{Alarm, Daemon, source};
 use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::Input;
 use crate::engine::policy::Readiness;
@@ -18,8 +18,10 @@ use std::path::{Path, PathBuf};
 
 /// Letters read in one turn.
 const LETTERS_PER_TURN: usize = 64;
-/// How often strangers are told of at most.
+/// How often strangers, and the same word of a program, are told of at most.
 const WARN_EVERY: Duration = Duration::from_secs(10);
+/// When letters that could not be read are read again.
+const LETTERS_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a run said last.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Notices {
     marked: bool,
     told: HashMap<InstanceId, Told>,
     changes: u64,
+    /// When a word of a program was last put into the log, and how often it was said since.
+    words: HashMap<(InstanceId, &'static str), (Instant, u64)>,
     warned_at: Option<Instant>,
     /// Letters that nobody answers for, since the last warning.
     refused: u64,
@@ -43,8 +47,13 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn new() -> Notices {
-        let (told, buffer) = (HashMap::new(), Vec::new());
-        Notices { socket: None, marked: false, told, changes: 0, warned_at: None, refused: 0, buffer }
+        let (told, words, buffer) = (HashMap::new(), HashMap::new(), Vec::new());
+        Notices { socket: None, marked: false, told, changes: 0, words, warned_at: None, refused: 0, buffer }
+    }
+
+    /// Whether the socket is not where programs look for it.
+    fn is_lost(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| !socket.is_in_place())
     }
 
     /// Notes that there are letters.
@@ -73,6 +82,22 @@ impl Notices {
     pub(super) fn forget(&mut self, id: InstanceId) {
         self.changes += 1;
         self.told.remove(&id);
+        self.words.retain(|(owner, _), _| *owner != id);
+    }
+
+    /// What to put into the log of a word that a program said; `None` if it stood there a moment ago.
+    fn worded(&mut self, id: InstanceId, word: &'static str, now: Instant) -> Option<String> {
+        let Some((at, unsaid)) = self.words.get_mut(&(id, word)) else {
+            self.words.insert((id, word), (now, 0));
+            return Some(word.to_owned());
+        };
+        if now.since(*at) < WARN_EVERY {
+            *unsaid += 1;
+            return None;
+        }
+        *at = now;
+        let more = std::mem::take(unsaid);
+        Some(if more > 0 { format!("{word} (said {more} times more before)") } else { word.to_owned() })
     }
 
     /// Removes the socket from its place.
@@ -110,25 +135,38 @@ impl Daemon {
     /// The path of the socket, which is made, or made anew where it was removed.
     fn notify_address(&mut self) -> io::Result<String> {
         let path = std::path::absolute(place(&self.settings.spec().socket))?;
-        if self.notices.socket.as_ref().is_some_and(|socket| !socket.is_in_place()) {
+        if self.notices.is_lost() {
             log::warn!("the notification socket {} was removed: making it anew", path.display());
-            if let Some(lost) = self.notices.socket.take() {
-                self.reactor.forget(lost.as_raw_fd());
-            }
         }
         let others = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
         let open = others.into_iter().any(|entry| entry.spec.launch.user.is_some() && speaks(&entry.spec));
-        let mut socket = match self.notices.socket.take() {
-            Some(socket) => socket,
-            None => {
-                let socket = NotifySocket::bind(&path)?;
+        match &mut self.notices.socket {
+            Some(socket) if socket.is_in_place() => socket.open_to_others(open)?,
+            _ => {
+                let mut socket = NotifySocket::bind(&path)?;
                 self.reactor.watch(socket.as_raw_fd(), source(Kind::Notify, Key { slot: 0, generation: 0 }))?;
-                socket
+                socket.open_to_others(open)?;
+                if let Some(lost) = self.notices.socket.replace(socket) {
+                    self.reactor.forget(lost.as_raw_fd());
+                }
             }
-        };
-        socket.open_to_others(open)?;
-        self.notices.socket = Some(socket);
+        }
         path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))
+    }
+
+    /// Makes the socket anew where it was removed: whoever has to feed a watchdog through it would be taken for dead. Tells
+    /// whether it is there, if it has to be.
+    pub(super) fn restore_notices(&mut self) -> bool {
+        if !self.notices.is_lost() {
+            return true;
+        }
+        match self.notify_address() {
+            Ok(_) => true,
+            Err(error) => {
+                log::error!("making the notification socket anew failed, tried again in 5 s: {error}");
+                false
+            }
+        }
     }
 
     /// Step 3 of the turn, before the deaths: a sender that is reaped is nobody's member any more.
@@ -144,7 +182,9 @@ impl Daemon {
                 Ok(Some(letter)) => self.on_letter(letter, &buffer),
                 Ok(None) => break,
                 Err(error) => {
-                    log::error!("reading the notification socket failed: {error}");
+                    log::error!("reading the notification socket failed, tried again in a second: {error}");
+                    // What waits there already is not announced twice.
+                    self.arm(LETTERS_AGAIN, Alarm::Letters);
                     break;
                 }
             }
@@ -180,18 +220,21 @@ impl Daemon {
     fn on_notice(&mut self, key: Key, notice: Notice) {
         let Some((run, pid)) = self.children.get(key).map(|child| (child.run, child.pid)) else { return };
         let name = self.roster.name(run.instance);
+        let mut worded = |word| self.notices.worded(run.instance, word, self.now);
         match notice {
             Notice::Ready => self.feed(Input::Ready { run }),
             Notice::Watchdog => self.feed(Input::Ping { run }),
-            Notice::Reloading => log::info!("{name} is reloading"),
-            Notice::Stopping => log::info!("{name} says that it is stopping"),
+            Notice::Reloading => worded("is reloading").iter().for_each(|text| log::info!("{name} {text}")),
+            Notice::Stopping => worded("says that it is stopping").iter().for_each(|text| log::info!("{name} {text}")),
             Notice::Status(status) => {
                 log::debug!("{name} says: {status}");
                 self.notices.changes += 1;
                 self.notices.told.insert(run.instance, Told { run, status });
             }
             Notice::MainPid(claimed) if claimed == Some(pid) => {}
-            Notice::MainPid(_) => log::warn!("{name} named another main process, which is ignored (pid {pid} is)"),
+            Notice::MainPid(_) => worded("named another main process, which is ignored")
+                .iter()
+                .for_each(|text| log::warn!("{name} (pid {pid}) {text}")),
         }
     }
 

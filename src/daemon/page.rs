@@ -18,7 +18,7 @@ const SIGNALS: &[(&str, &str)] = &[
     ("`SIGTERM`, `SIGINT`", "Stop all programs, then end. A second one kills at once what is left."),
     ("`SIGHUP`", "Read the configuration again and apply what changed. A file with errors changes nothing."),
     ("`SIGUSR2`", "Open all log files anew, after something else moved them."),
-    ("`SIGUSR1`", "Bind the control socket again, where its file was removed and the system does not tell."),
+    ("`SIGUSR1`", "Make the sockets and the state file anew, where they were removed and the system does not tell."),
 ];
 
 const STATES: &str = "\

@@ -298,7 +298,11 @@ impl<P: Place> RotatingFile<P> {
             Access::Held { until } if now < until => false,
             Access::Gone { until } if now < until => false,
             Access::Gone { .. } => self.replace_gone(now),
-            Access::Held { .. } | Access::Open => self.look(now),
+            Access::Held { .. } => {
+                self.follow_name();
+                self.look(now)
+            }
+            Access::Open => self.look(now),
         }
     }
 

@@ -145,7 +145,7 @@ impl Sinks {
         let mut entry = self.entries.remove(&id)?;
         self.restless.remove(&id);
         for address in &entry.addresses {
-            self.by_address.remove(address);
+            self.forget(address, id);
         }
         entry.sink.last_notice(now)
     }
@@ -196,7 +196,8 @@ impl Sinks {
     /// Opens every file anew, after somebody moved them away. Those that fail keep the old file and are returned.
     pub fn reopen_all(&mut self) -> Vec<OpenError> {
         self.restless.extend(self.entries.keys());
-        self.entries.values_mut().filter_map(|entry| entry.sink.reopen().err()).collect()
+        let ids: Vec<SinkId> = self.entries.keys().copied().collect();
+        ids.into_iter().filter_map(|id| self.reopen(id).err()).collect()
     }
 
     /// The earliest deadline of all sinks; one in the past means now.
@@ -248,12 +249,53 @@ impl Sinks {
         if let Some(id) = self.known(&by_path) {
             return self.check(id);
         }
-        let file = RotatingFile::open(LogPlace::new(path, owner.cloned(), self.umask), limits)?;
-        let (folder, name) = file.place().address()?;
-        let by_name = Address::Name(folder, name);
-        match self.known(&by_name) {
-            Some(id) => self.check(id),
-            None => Ok(self.insert(Sink::File(Box::new(file)), vec![by_path, by_name])),
+        let mut file = RotatingFile::open(LogPlace::new(path, owner.cloned(), self.umask), limits)?;
+        let by_name = name_of(&file)?;
+        match self.by_address.get(&by_name).copied().filter(|&id| self.writes_to(id, &mut file)) {
+            Some(id) if self.retain(id) => self.check(id),
+            _ => Ok(self.insert(Sink::File(Box::new(file)), vec![by_path, by_name])),
+        }
+    }
+
+    /// Whether this is the file behind a sink. A name alone does not tell: another folder can have the number of one that was
+    /// removed, and a link on the way to the sink's file can lead elsewhere by now.
+    fn writes_to(&mut self, id: SinkId, file: &mut RotatingFile<LogPlace>) -> bool {
+        let wanted = file.live().map(|live| live.identity);
+        let is_it = |sinks: &mut Sinks| sinks.identity(id) == wanted;
+        is_it(self)
+            || self.entries.get_mut(&id).is_some_and(|entry| entry.sink.is_astray()) && {
+                // If that fails it is another file, and whoever writes there is told by the sink itself.
+                self.reopen(id).is_ok() && is_it(self)
+            }
+    }
+
+    fn identity(&mut self, id: SinkId) -> Option<FileIdentity> {
+        let Some(Sink::File(file)) = self.entries.get_mut(&id).map(|entry| &mut entry.sink) else { return None };
+        file.live().map(|live| live.identity)
+    }
+
+    /// Opens the file of a sink anew; its name is where it is then.
+    fn reopen(&mut self, id: SinkId) -> Result<(), OpenError> {
+        let Some(entry) = self.entries.get_mut(&id) else { return Ok(()) };
+        entry.sink.reopen()?;
+        let Sink::File(file) = &entry.sink else { return Ok(()) };
+        // It is open; without a name it is at worst opened a second time.
+        let Ok(name) = name_of(file) else { return Ok(()) };
+        if !entry.addresses.contains(&name) {
+            let (stale, kept) = entry.addresses.drain(..).partition(|address| matches!(address, Address::Name(..)));
+            entry.addresses = kept;
+            entry.addresses.push(name.clone());
+            let stale: Vec<Address> = stale;
+            stale.iter().for_each(|address| self.forget(address, id));
+            self.by_address.entry(name).or_insert(id);
+        }
+        Ok(())
+    }
+
+    /// An address that meanwhile leads to another sink stays.
+    fn forget(&mut self, address: &Address, id: SinkId) {
+        if self.by_address.get(address) == Some(&id) {
+            self.by_address.remove(address);
         }
     }
 
@@ -270,8 +312,10 @@ impl Sinks {
         if entry.sink.failing().is_none() && !entry.sink.is_astray() {
             return Ok(id);
         }
-        let reopened = entry.sink.reopen();
-        if reopened.is_err() {
+        let reopened = self.reopen(id);
+        if reopened.is_err()
+            && let Some(entry) = self.entries.get_mut(&id)
+        {
             entry.users = entry.users.saturating_sub(1);
         }
         reopened.map(|()| id)
@@ -284,6 +328,11 @@ impl Sinks {
         self.entries.insert(id, Entry { sink, users: 1, compressed: None, addresses });
         id
     }
+}
+
+fn name_of(file: &RotatingFile<LogPlace>) -> Result<Address, OpenError> {
+    let (folder, name) = file.place().address()?;
+    Ok(Address::Name(folder, name))
 }
 
 /// Other names of the daemon's own streams.

@@ -99,6 +99,11 @@ impl AtomicFile {
         Ok(())
     }
 
+    /// Whether nothing stands at its place, or the place itself is gone.
+    pub fn is_gone(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     fn what_stands_there(&self) -> io::Result<()> {
         match fs::symlink_metadata(&self.path) {
             Ok(found) if Some(FileId::of(&found)) == self.spared => {

@@ -110,8 +110,34 @@ fn the_other_words_stand_in_the_log() {
     daemon.wait_log("p is reloading");
     daemon.wait_log("p says that it is stopping");
     let pid = daemon.pid_of("p");
-    daemon.wait_log(&format!("p named another main process, which is ignored (pid {pid} is)"));
+    daemon.wait_log(&format!("p (pid {pid}) named another main process, which is ignored"));
     assert_eq!(daemon.state("p"), "RUNNING");
+}
+
+#[test]
+fn a_socket_that_was_removed_is_there_again_before_a_watchdog_bites() {
+    let daemon = Daemon::start(&speaks("p", "send READY=1 every 100 WATCHDOG=1", "watchdog_sec = 20"));
+    let pid = daemon.wait_state("p", "RUNNING").pid;
+    let sockets = ["s.sock", "s.sock.notify"].map(|name| daemon.home.join(name));
+    sockets.iter().for_each(|socket| std::fs::remove_file(socket).unwrap());
+    if cfg!(feature = "portable") {
+        daemon.signal(nix::sys::signal::Signal::SIGUSR1);
+    }
+    daemon.wait("both are there again", || sockets.iter().all(|socket| socket.exists()).then_some(()));
+    daemon.wait_log("s.sock.notify was removed: making it anew");
+    daemon.wait("it is fed", || (daemon.row("p").raw["healthy"] == true).then_some(()));
+    assert_eq!(daemon.row("p").pid, pid, "{}", daemon.story());
+}
+
+#[test]
+fn words_without_end_do_not_fill_the_log() {
+    let words = "send 'RELOADING=1\\nSTOPPING=1\\nMAINPID=1' ".repeat(100);
+    let daemon = Daemon::start(&speaks("p", &format!("{words} send 'READY=1\\nSTATUS=done'"), ""));
+    daemon.wait("its last word is shown", || (daemon.row("p").raw["status_text"] == "done").then_some(()));
+    for word in ["is reloading", "says that it is stopping", "named another main process"] {
+        let count = daemon.log_count(word);
+        assert!((1..50).contains(&count), "{count} times {word:?}");
+    }
 }
 
 #[test]

@@ -265,6 +265,58 @@ fn one_place_has_one_sink_however_it_is_spelt() {
     assert_ne!(again, plain, "ids are never used again");
 }
 
+/// A new folder with the number of one that was removed; others may be quicker to get it.
+fn namesake(scene: &Scene, prefix: &str, number: u64) -> Option<String> {
+    let made = (0..200).map(|n| format!("{prefix}-{n}"));
+    made.into_iter().find(|name| number_of(&scene.folder(name, 0o755)) == number)
+}
+
+fn number_of(path: &Path) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap())
+}
+
+#[test]
+fn another_folder_with_the_same_number_is_another_place() {
+    let mut scene = Scene::new();
+    for name in ["gone", "back"] {
+        let folder = scene.folder(name, 0o755);
+        let (old, number) = (scene.open(&format!("{name}/a.log"), 0, 0), number_of(&folder));
+        // The open log would hold on to its folder.
+        fs::rename(folder.join("a.log"), scene.path(&format!("{name}.log"))).unwrap();
+        fs::remove_dir(&folder).unwrap();
+        let Some(new) = namesake(&scene, &format!("after-{name}"), number) else {
+            return println!("skipped: no folder gets the number of one that was removed");
+        };
+        if name == "back" {
+            fs::create_dir(&folder).unwrap();
+        }
+        let id = scene.open(&format!("{new}/a.log"), 0, 0);
+        assert_ne!(id, old, "{name}");
+        scene.write(id, "one\n", 2);
+        assert_eq!(scene.read(&format!("{new}/a.log")), "one\n");
+        // Whoever goes takes no name along that is another's by now.
+        scene.sinks.release(old, at(2));
+        assert_eq!(scene.open(&format!("{new}/../{new}/a.log"), 0, 0), id);
+    }
+}
+
+#[test]
+fn a_log_that_is_elsewhere_after_a_reopening_is_found_there() {
+    let mut scene = Scene::new();
+    ["one", "two"].into_iter().for_each(|name| drop(scene.folder(name, 0o755)));
+    let link = scene.path("link");
+    std::os::unix::fs::symlink("one", &link).unwrap();
+    let id = scene.open("link/a.log", 0, 0);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("two", &link).unwrap();
+    assert_eq!(scene.sinks.reopen_all(), []);
+    let other = scene.open("one/a.log", 0, 0);
+    assert_eq!(scene.open("two/a.log", 0, 0), id, "one place has one sink");
+    scene.write(id, "moved\n", 2);
+    scene.write(other, "stayed\n", 2);
+    assert_eq!((scene.read("one/a.log"), scene.read("two/a.log")), ("stayed\n".into(), "moved\n".into()));
+}
+
 #[test]
 fn a_place_that_fails_must_prove_itself_to_a_new_user() {
     let mut scene = Scene::new();

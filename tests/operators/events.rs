@@ -2,6 +2,7 @@
 
 use crate::harness::Client;
 use crate::harness::*;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -207,21 +208,42 @@ fn whoever_follows_is_told_how_the_daemon_ended() {
     }
 }
 
+/// So many others follow that the first who did has no place any more.
+fn take_all_places(d: &Daemon) -> Vec<Client> {
+    let other = |_| {
+        let mut other = d.begin(json!({"command": "events", "follow": true}));
+        // Whoever looks whether the daemon is there needs a place as well, and may take the last one's.
+        let _ = other.receive();
+        other
+    };
+    (0..256).map(other).collect()
+}
+
 #[test]
 fn whoever_is_closed_out_is_told_that_the_daemon_is_there() {
     let d = Daemon::start(LOGGED);
     d.wait_all("RUNNING");
     let child = following(&d, &["events", "-f", "--since", "0"], "RUNNING");
-    let others: Vec<Client> = (0..256)
-        .map(|_| {
-            let mut other = d.begin(json!({"command": "events", "follow": true}));
-            // Whoever looks whether the daemon is there needs a place as well, and may take the last one's.
-            let _ = other.receive();
-            other
-        })
-        .collect();
+    let others = take_all_places(&d);
     let (code, told) = ended(child);
     assert!(code == Some(1) && told.starts_with("Supervice closed the connection and is there"), "{told}");
+    drop(others);
+    d.assert_well();
+}
+
+#[test]
+fn whoever_is_closed_out_is_told_that_the_daemon_does_not_answer() {
+    let d = Daemon::start(LOGGED);
+    d.wait_all("RUNNING");
+    let child = following(&d, &["events", "-f", "--since", "0"], "RUNNING");
+    // It sees that it was closed out when the daemon is in no state to say why.
+    process::signal(child.id() as i32, Signal::SIGSTOP);
+    let others = take_all_places(&d);
+    d.signal(Signal::SIGSTOP);
+    process::signal(child.id() as i32, Signal::SIGCONT);
+    let told = "Supervice closed the connection, is there and does not answer: nothing within 2s\n";
+    assert_eq!(ended(child), (Some(1), told.to_owned()));
+    d.signal(Signal::SIGCONT);
     drop(others);
     d.assert_well();
 }

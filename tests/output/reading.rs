@@ -50,7 +50,8 @@ const TALKER: &str = "[program:a]\ncommand = sh -c 'for n in 1 2 3 4 5 6 7 8 9 1
 #[test]
 fn the_end_of_a_log() {
     let d = Daemon::start(TALKER);
-    d.wait("all is said", || d.home.read("e").contains("bad").then_some(()));
+    let is_said = || d.home.read("e").contains("bad") && d.home.read("o").contains("line 12\n");
+    d.wait("all is said", || is_said().then_some(()));
     let all: String = (1..=12).map(|n| format!("line {n}\n")).collect();
     assert_eq!(tail(&d, "a", json!({})), all.split_inclusive('\n').skip(2).collect::<String>(), "ten lines");
     assert_eq!(tail(&d, "a", json!({"lines": 2})), "line 11\nline 12\n");

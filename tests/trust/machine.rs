@@ -73,12 +73,30 @@ impl Mount {
         Mount::by(place, Command::new("mount").args(["-t", "tmpfs", "-o", &option, "none"]).arg(place))
     }
 
+    /// An ext4 of its own in a new file, mounted with these options and `loop`.
+    pub fn disk(place: &Path, image: &Path, options: &str) -> Result<Mount, String> {
+        fs::File::create(image).unwrap().set_len(16 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").arg("-q").arg(image).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return Err("no mkfs.ext4".to_owned());
+        }
+        fs::create_dir_all(place).unwrap();
+        Mount::by(place, Command::new("mount").args(["-o", &format!("{options},loop")]).arg(image).arg(place))
+    }
+
     pub fn by(place: &Path, command: &mut Command) -> Result<Mount, String> {
         let ran = command.stderr(Stdio::null()).status();
         match ran {
             Ok(status) if status.success() => Ok(Mount { place: place.to_owned() }),
             _ => Err("no right to mount".to_owned()),
         }
+    }
+
+    /// Away from its place at once, though files in it are open; what is left of it goes with them.
+    pub fn detach(self) {
+        let ran = Command::new("umount").arg("-l").arg(&self.place).status();
+        assert!(ran.unwrap().success(), "umount -l");
+        std::mem::forget(self);
     }
 
     pub fn remount(&self, option: &str) {

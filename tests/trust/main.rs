@@ -19,3 +19,4 @@ mod s50_containers;
 mod s60_nth_failure;
 mod s61_tried_again;
 mod s62_no_room_at_boot;
+mod s63_read_only;

@@ -133,6 +133,39 @@ fn row_50_somebody_elses_file_in_a_sticky_folder_is_left_alone() {
     assert_eq!(fs::read(&planted).unwrap(), b"{\"version\":1,\"children\":[]}");
 }
 
+/// A cleaner of folders takes the socket and the state file, or all of the folder.
+#[test]
+fn row_24_a_state_file_that_was_removed_is_written_anew() {
+    for with_folder in [false, true] {
+        let home = Home::new();
+        let run = home.join("run");
+        fs::create_dir(&run).unwrap();
+        home.configure_raw(&format!("[supervice]\nsocket = {{dir}}/run/s.sock\npidfile = {{dir}}/d.pid\nstate_file = {{dir}}/run/state\n{PROGRAM}"));
+        let command = home.command(supervice());
+        let d = Daemon::spawn(home, command);
+        let socket = run.join("s.sock");
+        let pid = d.wait("a runs", || {
+            let reply =
+                Client::connect(&socket).and_then(|mut client| client.ask(&json!({"command": "status"}))).ok()?;
+            reply["processes"][0]["pid"].as_i64().filter(|_| reply["processes"][0]["state"] == "RUNNING")
+        });
+        let recorded = || d.home.read("run/state").contains(&format!("\"pid\":{pid},\"pgid\"")).then_some(());
+        d.wait("it is recorded", recorded);
+        if with_folder {
+            fs::rename(&run, d.home.join("gone")).unwrap();
+            fs::create_dir(&run).unwrap();
+        } else {
+            fs::remove_file(&socket).unwrap();
+            fs::remove_file(run.join("state")).unwrap();
+        }
+        if cfg!(feature = "portable") {
+            d.signal(nix::sys::signal::Signal::SIGUSR1);
+        }
+        d.wait("it is recorded anew", recorded);
+        assert!(d.log_count("run/state was removed") <= 2, "{}", d.story());
+    }
+}
+
 #[test]
 fn row_24_a_full_or_frozen_folder_disturbs_nobody_and_heals() {
     let home = Home::new();

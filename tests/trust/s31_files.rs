@@ -271,24 +271,10 @@ impl Drop for Frozen {
     }
 }
 
-fn loop_disk(home: &Home) -> Result<Mount, String> {
-    let image = home.join("image");
-    fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-    let made = Command::new("mkfs.ext4").arg("-q").arg(&image).status();
-    if !made.is_ok_and(|status| status.success()) {
-        return Err("no mkfs.ext4".to_owned());
-    }
-    let place = home.join("disk");
-    fs::create_dir(&place).unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-o", "loop"]).arg(&image).arg(&place);
-    Mount::by(&place, &mut mount)
-}
-
 #[test]
 fn row_65_a_log_disk_that_stands_still_loses_nothing() {
     let home = Home::new();
-    let disk = match loop_disk(&home) {
+    let disk = match Mount::disk(&home.join("disk"), &home.join("image"), "rw") {
         Ok(disk) => disk,
         Err(reason) => return skip("row 65", &reason),
     };

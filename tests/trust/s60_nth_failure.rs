@@ -8,13 +8,17 @@ use crate::harness::*;
 use crate::machine::{Tracer, can_inject};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::any::Any;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// How each call fails. Not in it: those whose failure by strace is itself a leak (close), or the end of any program (memory).
-const CALLS: [(&str, &str); 52] = [
+const CALLS: [(&str, &str); 63] = [
     ("accept4", "EMFILE"),
     ("bind", "EACCES"),
+    ("chmod", "EPERM"),
     ("chdir", "EIO"),
     ("clone", "EAGAIN"),
     ("clone3", "EAGAIN"),
@@ -26,17 +30,22 @@ const CALLS: [(&str, &str); 52] = [
     ("epoll_create1", "EMFILE"),
     ("epoll_ctl", "ENOMEM"),
     ("execve", "EIO"),
+    ("faccessat2", "EIO"),
     ("fchmod", "EPERM"),
     ("fchown", "EPERM"),
     ("fcntl", "ENOMEM"),
     ("flock", "ENOLCK"),
     ("fork", "EAGAIN"),
     ("fstat", "EIO"),
+    ("fstatfs", "EIO"),
     ("ftruncate", "EIO"),
+    ("getcwd", "ENOENT"),
     ("getdents64", "EIO"),
     ("getsockopt", "ENOBUFS"),
     ("inotify_add_watch", "ENOSPC"),
     ("inotify_init1", "EMFILE"),
+    ("inotify_rm_watch", "EINVAL"),
+    ("ioctl", "EIO"),
     ("kill", "EPERM"),
     ("linkat", "EIO"),
     ("listen", "EADDRINUSE"),
@@ -47,9 +56,12 @@ const CALLS: [(&str, &str); 52] = [
     ("pidfd_open", "EMFILE"),
     ("pidfd_send_signal", "EPERM"),
     ("pipe2", "EMFILE"),
+    ("pread64", "EIO"),
     ("prctl", "EINVAL"),
     ("prlimit64", "EPERM"),
+    ("pwrite64", "ENOSPC"),
     ("read", "EIO"),
+    ("readlink", "EIO"),
     ("recvfrom", "EIO"),
     ("recvmsg", "EIO"),
     ("renameat", "ENOSPC"),
@@ -58,20 +70,54 @@ const CALLS: [(&str, &str); 52] = [
     ("sendmsg", "EIO"),
     ("sendto", "ENOBUFS"),
     ("setsid", "EPERM"),
+    ("shutdown", "ENOTCONN"),
     ("signalfd4", "EMFILE"),
     ("socket", "EMFILE"),
     ("splice", "EIO"),
     ("statx", "EIO"),
     ("unlink", "EIO"),
     ("unlinkat", "EIO"),
+    ("wait4", "ECHILD"),
     ("write", "ENOSPC"),
+];
+
+/// Those that a signal may interrupt, once in a while.
+const INTERRUPTIBLE: [&str; 17] = [
+    "accept4",
+    "connect",
+    "epoll_wait",
+    "flock",
+    "ftruncate",
+    "open",
+    "openat",
+    "pread64",
+    "pwrite64",
+    "read",
+    "recvfrom",
+    "recvmsg",
+    "sendmsg",
+    "sendto",
+    "splice",
+    "waitid",
+    "write",
 ];
 
 /// Calls in one scenario of the suite; all of them where `NTH=all` asks for it.
 const SAMPLES: usize = 10;
 
+/// Daemons that are made to fail side by side: most of the time is spent in waiting for them.
+const LANES: usize = 4;
+
 const PROGRAMS: &str = "[program:a]\ncommand = {actor} --fork-child plain\nstartsecs = 0\nstopwaitsecs = 1\nstdout_logfile = {dir}/a\n\
     [program:b]\ncommand = {actor} --lines 50\nstartsecs = 0\nstopwaitsecs = 1\nstdout_logfile = {dir}/b\nstdout_logfile_maxbytes = 1KB\n";
+
+/// The same, and one that says itself that it is ready.
+fn programs() -> String {
+    let notifier = actor().with_file_name("notifier").display().to_string();
+    format!(
+        "{PROGRAMS}[program:n]\ncommand = {notifier} send READY=1\nready = notify\nready_timeout = 2\nstopwaitsecs = 1\n"
+    )
+}
 
 const MORE: &str = "[program:c]\ncommand = {actor}\nstartsecs = 0\nstopwaitsecs = 1\n";
 
@@ -103,10 +149,14 @@ fn faults(trace: &str) -> Vec<Fault> {
     let can_fail = |call: &str| !(cfg!(feature = "portable") && call == "write");
     let calls = CALLS.iter().filter(|(call, _)| can_fail(call));
     let made = calls.filter_map(|&(call, errno)| Some((call, errno, *counts.get(call)?)));
-    let all: Vec<Fault> = made
+    let refused = made
         .flat_map(|(call, errno, count)| (1..=count).map(move |nth| (call, errno, nth)))
-        .flat_map(|(call, errno, nth)| [false, true].map(|from_there_on| Fault { call, errno, nth, from_there_on }))
-        .collect();
+        .flat_map(|(call, errno, nth)| [false, true].map(|from_there_on| Fault { call, errno, nth, from_there_on }));
+    let interruptible = INTERRUPTIBLE.iter().filter(|call| can_fail(call));
+    let interrupted = interruptible
+        .flat_map(|&call| (1..=counts.get(call).copied().unwrap_or(0)).map(move |nth| (call, nth)))
+        .map(|(call, nth)| Fault { call, errno: "EINTR", nth, from_there_on: false });
+    let all: Vec<Fault> = refused.chain(interrupted).collect();
     if std::env::var("NTH").is_ok_and(|word| word == "all") {
         return all;
     }
@@ -116,8 +166,8 @@ fn faults(trace: &str) -> Vec<Fault> {
 }
 
 fn which_calls() -> String {
-    let names: Vec<String> = CALLS.iter().map(|(call, _)| format!("?{call}")).collect();
-    format!("trace={}", names.join(","))
+    let names = CALLS.iter().map(|(call, _)| *call).chain(INTERRUPTIBLE);
+    format!("trace={}", names.map(|call| format!("?{call}")).collect::<Vec<_>>().join(","))
 }
 
 /// Asks, and does not mind what becomes of it: the calls that would answer are those that fail.
@@ -139,7 +189,7 @@ fn assert_as_before(d: &mut Daemon, descriptors: usize, what: &str) {
     assert_eq!(d.try_exit(), None, "{what}: the daemon ended\n{}", d.story());
     d.wait_ready();
     // A reload that was not heard is given once more.
-    d.home.configure(PROGRAMS);
+    d.home.configure(&programs());
     assert_eq!(d.reload()["status"], "ok", "{what}\n{}", d.story());
     d.wait("what was removed is gone", || d.rows().iter().all(|row| row.name != "c").then_some(()));
     let names: Vec<String> = d.rows().into_iter().map(|row| row.name).collect();
@@ -185,35 +235,77 @@ fn ask_until_up(d: &Daemon, name: &str, what: &str) {
     assert!(up.is_some(), "{what}: {name} does not come up\n{}", d.story());
 }
 
-/// A deed with each of its calls failing, on one daemon that has to live through it all.
-fn each_call_fails(name: &str, before: fn(&Daemon), deed: fn(&Daemon)) {
-    if !can_inject() {
-        return skip(&format!("nth failure: {name}"), "no strace with fault injection, or no ptrace");
-    }
-    let mut d = Daemon::start(PROGRAMS);
+/// Tries each fault once, in several lanes with a scene of their own each, and tells all that was found. Whoever calls holds
+/// no home meanwhile: a lane may have to wait until a scenario is over that runs alone.
+fn try_each<T>(
+    name: &str,
+    faults: Vec<Fault>,
+    begin: impl Fn() -> T + Sync,
+    attempt: impl Fn(&mut T, &Fault) + Sync,
+    end: impl Fn(T) + Sync,
+) {
+    assert!(faults.len() > 5, "{name}: {faults:?}");
+    let (begun, count) = (Instant::now(), faults.len());
+    let (queue, found) = (Mutex::new(faults.into_iter()), Mutex::new(Vec::new()));
+    let next = || queue.lock().unwrap().next();
+    let lane = || {
+        let mut scene = None;
+        while let Some(fault) = next() {
+            let tried = catch_unwind(AssertUnwindSafe(|| attempt(scene.get_or_insert_with(&begin), &fault)));
+            if let Err(panic) = tried {
+                found.lock().unwrap().push(format!("{name}, {fault:?}: {}", words_of(panic)));
+                // What is left of it proves nothing about the next one.
+                scene = None;
+            }
+        }
+        scene.into_iter().for_each(&end);
+    };
+    std::thread::scope(|scope| (0..LANES).for_each(|_| drop(scope.spawn(lane))));
+    let found = found.into_inner().unwrap();
+    println!("{name}: {count} failures in {:?}, {} of them not survived", begun.elapsed(), found.len());
+    assert!(found.is_empty(), "{name}: {} of {count}\n{}", found.len(), found.join("\n"));
+}
+
+fn words_of(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
+}
+
+/// A daemon that has lived through the deed, and how many descriptors it has since.
+fn settled(name: &str, before: fn(&Daemon), deed: fn(&Daemon)) -> (Daemon, usize) {
+    let mut d = Daemon::start(&programs());
     d.wait_all("RUNNING");
     before(&d);
     deed(&d);
     assert_as_before(&mut d, usize::MAX, name);
     let descriptors = descriptors_of(d.pid());
+    (d, descriptors)
+}
+
+/// A deed with each of its calls failing, on daemons that have to live through it all.
+fn each_call_fails(name: &str, before: fn(&Daemon), deed: fn(&Daemon)) {
+    if !can_inject() {
+        return skip(&format!("nth failure: {name}"), "no strace with fault injection, or no ptrace");
+    }
+    let (d, _) = settled(name, before, deed);
     before(&d);
     let trace = d.home.join("trace").display().to_string();
     let tracer = Tracer::attach(&d, &["-f", "-o", &trace, "-e", &which_calls()]);
     deed(&d);
     tracer.detach();
     let faults = faults(&d.home.read("trace"));
-    assert!(faults.len() > 5, "{faults:?}");
-    println!("{name}: {} failures", faults.len());
-    for fault in faults {
-        assert_as_before(&mut d, usize::MAX, name);
-        before(&d);
+    drop(d);
+    let attempt = |(d, descriptors): &mut (Daemon, usize), fault: &Fault| {
+        assert_as_before(d, usize::MAX, name);
+        before(d);
         let call = format!("trace={}", fault.call);
-        let tracer = Tracer::attach(&d, &["-f", "-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
-        deed(&d);
+        let tracer = Tracer::attach(d, &["-f", "-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
+        deed(d);
         tracer.detach();
-        assert_as_before(&mut d, descriptors, &format!("{name}, {fault:?}"));
-    }
-    assert_eq!(d.terminate(), 0, "{}", d.story());
+        assert_as_before(d, *descriptors, &format!("{name}, {fault:?}"));
+    };
+    let end = |(mut d, _): (Daemon, usize)| assert_eq!(d.terminate(), 0, "{}", d.story());
+    try_each(name, faults, || settled(name, before, deed), attempt, end);
 }
 
 fn nothing(_: &Daemon) {}
@@ -226,12 +318,19 @@ fn nth_failure_of_a_spawn_and_of_the_record_of_it() {
 #[test]
 fn nth_failure_of_a_death_and_what_follows() {
     each_call_fails("death", nothing, |d| {
-        // Its log, its leftovers, its record, and the next run.
-        let is_b = |pid: &i32| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"--lines\x0050\0"))
+        // Its log, its leftovers, its record, and the next run, which has its say.
+        let ends = [&b"--lines\x0050\0"[..], &b"READY=1\0"[..]];
+        let is_one = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            ends.iter().any(|end| line.ends_with(end))
         };
-        process::children(d.pid()).into_iter().filter(is_b).for_each(process::kill);
-        std::thread::sleep(Duration::from_millis(300));
+        let both = || process::children(d.pid()).into_iter().filter(is_one).collect::<Vec<_>>();
+        let dying = both();
+        dying.iter().copied().for_each(process::kill);
+        // A run of less than a second is not followed by the next one at once.
+        wait_for(Duration::from_millis(1500), || both().iter().all(|pid| !dying.contains(pid)).then_some(()));
+        let next = || Some(both()).filter(|alive| alive.len() == ends.len());
+        wait_for(Duration::from_millis(1500), next);
     });
 }
 
@@ -256,13 +355,13 @@ fn nth_failure_of_a_reload() {
     each_call_fails(
         "reload",
         |d| {
-            d.home.configure(PROGRAMS);
+            d.home.configure(&programs());
             d.reload();
         },
         |d| {
-            d.home.configure(&format!("{PROGRAMS}{MORE}"));
+            d.home.configure(&format!("{}{MORE}", programs()));
             ask(d, &json!({"command": "reload"}));
-            d.home.configure(PROGRAMS);
+            d.home.configure(&programs());
             ask(d, &json!({"command": "reload"}));
         },
     );
@@ -286,30 +385,39 @@ fn nth_failure_of_a_shutdown() {
     if !can_inject() {
         return skip("nth failure: shutdown", "no strace with fault injection, or no ptrace");
     }
-    let d = Daemon::start(PROGRAMS);
+    let d = Daemon::start(&programs());
     d.wait_all("RUNNING");
     let trace = d.home.join("trace").display().to_string();
     let tracer = Tracer::attach(&d, &["-f", "-o", &trace, "-e", &which_calls()]);
     d.signal(Signal::SIGTERM);
     let text = wait_for(DEADLINE, || Some(d.home.read("trace")).filter(|_| d.log().contains("Shutdown complete")));
     tracer.detach();
-    let faults = faults(&text.unwrap_or_default());
-    assert!(faults.len() > 5, "{faults:?}");
     assert_ended(d, "shutdown");
-    for fault in faults {
-        let d = Daemon::start(&format!("shutdown_timeout = 2\n{PROGRAMS}"));
-        d.wait_all("RUNNING");
-        let call = format!("trace={}", fault.call);
-        let tracer = Tracer::attach(&d, &["-f", "-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
+    try_each("shutdown", faults(&text.unwrap_or_default()), || (), |(), fault| shut_down_with(fault), drop);
+}
+
+fn shut_down_with(fault: &Fault) {
+    let d = Daemon::start(&format!("shutdown_timeout = 2\n{}", programs()));
+    d.wait_all("RUNNING");
+    let call = format!("trace={}", fault.call);
+    let tracer = Tracer::attach(&d, &["-f", "-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
+    d.signal(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(500));
+    tracer.detach();
+    // Where the signal itself could not be read, it is given once more.
+    if process::alive(d.pid()) {
         d.signal(Signal::SIGTERM);
-        std::thread::sleep(Duration::from_millis(500));
-        tracer.detach();
-        // Where the signal itself could not be read, it is given once more.
-        if process::alive(d.pid()) {
-            d.signal(Signal::SIGTERM);
-        }
-        assert_ended(d, &format!("shutdown, {fault:?}"));
     }
+    assert_ended(d, &format!("shutdown, {fault:?}"));
+}
+
+/// A daemon that strace starts.
+fn start_under(arguments: &[&str]) -> Daemon {
+    let home = Home::new();
+    home.configure(&programs());
+    let mut command = home.command("strace");
+    command.args(["-qq"]).args(arguments).arg(supervice());
+    Daemon::spawn(home, command)
 }
 
 #[test]
@@ -317,46 +425,41 @@ fn nth_failure_of_a_startup() {
     if !can_inject() {
         return skip("nth failure: startup", "no strace with fault injection, or no ptrace");
     }
-    let start = |arguments: &[&str]| {
-        let home = Home::new();
-        home.configure(PROGRAMS);
-        let mut command = home.command("strace");
-        command.args(["-qq"]).args(arguments).arg(supervice());
-        (Daemon::spawn(home, command), ())
-    };
     let traces = tempfile::tempdir().unwrap();
     let trace = traces.path().join("trace");
-    let (d, ()) = start(&["-o", &trace.display().to_string(), "-e", &which_calls()]);
-    d.wait("it runs", || d.log().contains("Started b").then_some(()));
+    let d = start_under(&["-o", &trace.display().to_string(), "-e", &which_calls()]);
+    d.wait("it runs", || d.log().contains("Started n").then_some(()));
     let text = std::fs::read_to_string(&trace).unwrap();
     drop(d);
-    let faults = faults(&text);
-    assert!(faults.len() > 5, "{faults:?}");
-    for fault in faults {
-        let call = format!("trace={}", fault.call);
-        let (mut d, ()) = start(&["-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
-        let what = format!("startup, {fault:?}");
-        // It gives up, or it runs all the same.
-        let settled = wait_for(DEADLINE, || {
-            let answers = Client::connect(&d.home.socket()).and_then(|mut client| {
-                client.patience(Duration::from_millis(300));
-                client.ask(&json!({"command": "status"}))
-            });
-            (d.try_exit().is_some() || answers.is_ok() || d.log().contains("Started b")).then_some(())
+    try_each("startup", faults(&text), || (), |(), fault| start_with(fault), drop);
+}
+
+fn start_with(fault: &Fault) {
+    let call = format!("trace={}", fault.call);
+    let mut d = start_under(&["-o", "/dev/null", "-e", &call, "-e", &fault.injection()]);
+    let what = format!("startup, {fault:?}");
+    // It gives up, or it runs all the same.
+    let settled = wait_for(DEADLINE, || {
+        let answers = Client::connect(&d.home.socket()).and_then(|mut client| {
+            client.patience(Duration::from_millis(300));
+            client.ask(&json!({"command": "status"}))
         });
-        let wrapper = d.pid();
-        if d.try_exit().is_none() {
-            assert!(settled.is_some() || fault.from_there_on, "{what}: neither up nor down\n{}", d.story());
-            if let Some(daemon) = process::children(wrapper).first() {
-                process::signal(*daemon, Signal::SIGTERM);
-            }
+        (d.try_exit().is_some() || answers.is_ok() || d.log().contains("Started b")).then_some(())
+    });
+    let wrapper = d.pid();
+    if d.try_exit().is_none() {
+        assert!(settled.is_some() || fault.from_there_on, "{what}: neither up nor down\n{}", d.story());
+        if let Some(daemon) = process::children(wrapper).first() {
+            process::signal(*daemon, Signal::SIGTERM);
         }
-        // A daemon whose every read fails hears no signal either.
-        if wait_for(Duration::from_secs(8), || d.try_exit()).is_none() {
-            assert!(fault.from_there_on, "{what}: does not end\n{}", d.story());
-            process::children(wrapper).into_iter().for_each(process::kill);
-            continue;
-        }
-        assert_ended(d, &what);
     }
+    // A daemon whose every read fails hears no signal either.
+    let patience = if fault.from_there_on { Duration::from_secs(3) } else { DEADLINE };
+    if wait_for(patience, || d.try_exit()).is_none() {
+        assert!(fault.from_there_on, "{what}: does not end\n{}", d.story());
+        process::children(wrapper).into_iter().for_each(process::kill);
+        d.wait_exit();
+        return;
+    }
+    assert_ended(d, &what);
 }

@@ -51,6 +51,17 @@ impl<P: Place> RotatingFile<P> {
         }
     }
 
+    /// What cannot be written may be on a disk that is no longer the one in its place: then the file of its name there takes
+    /// over. Where there is none it is waited for, because the place may be that of a disk which is still away.
+    pub(super) fn follow_name(&mut self) {
+        let ours = self.place.facts(&self.file).ok().flatten().map(|facts| facts.identity);
+        let there = self.identity_at_name();
+        if self.size.is_some() && there.is_some() && there != ours {
+            // If it cannot be opened either, the write that follows tells what is wrong.
+            let _ = self.reopen();
+        }
+    }
+
     fn identity_at_name(&mut self) -> Option<FileIdentity> {
         self.place.enter().ok()?;
         let found = self.place.look(0);

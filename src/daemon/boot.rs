@@ -28,6 +28,7 @@ use super::{Daemon, PIDFILE_PLACE, vet};
 use crate::config::{self, starter};
 use crate::engine::Engine;
 use crate::engine::message::Command;
+use crate::engine::time::Instant;
 use crate::engine::timer::TimerQueue;
 use crate::reactor::Reactor;
 use crate::reactor::source::{Kind, SourceId};
@@ -218,6 +219,7 @@ fn assemble(
     let annals = Annals::beside(memory.path());
     let mut daemon = Daemon {
         now,
+        asked_at: Instant::ZERO,
         born: now,
         reactor: Reactor::new()?,
         engine: Engine::new(now, now.as_nanos() ^ u64::from(std::process::id())),
@@ -309,7 +311,6 @@ impl Daemon {
         // What reading the configuration took is much, and is not needed again until the next reload.
         limits::give_back_memory();
         self.reconcile();
-        self.begin_memory();
         self.order(None, Order::Boot, Command::Reload(plan));
         self.report_ready();
         self.run()

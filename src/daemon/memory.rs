@@ -3,19 +3,27 @@
 //! Written before the first child is made, and then at most every 50 ms and seldom enough that writing never takes more
 //! than a small part of the time. A file that cannot be written is told once a minute and tried again; nothing else
 //! depends on it.
+//!
+//! Until what an earlier daemon left in the file is judged, or taken over unjudged, nothing is written over it.
+
+mod past;
 
 use super::marker::{self, Fate};
 use super::state_file::{self, Damage, Process, Reading, Record, State};
 use super::{Alarm, Daemon};
+use crate::engine::message::Pid;
 use crate::engine::time::{Duration, Instant};
 use crate::spec::InstanceSpec;
 use crate::sys::atomic_file::{self, AtomicFile};
 use crate::sys::clock;
-use crate::sys::identity::{self, Machine};
+use crate::sys::identity::{self, Machine, Want};
 use crate::sys::limits;
+pub(super) use past::{Past, why_strange};
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
 
 /// From one write to the next.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -29,15 +37,33 @@ const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 /// The records of so many, and what was needed to start them, take memory that is worth giving back.
 const MANY: usize = 100;
 
-/// What an earlier daemon left in the file.
+/// How far we are with what an earlier daemon left.
 #[derive(Debug)]
-pub(super) enum Past {
-    /// There is no file.
-    None,
-    /// A file that nothing can be learned from.
-    Damaged(String),
-    /// Records, and when they were written.
-    Read(Reading, SystemTime),
+enum Prior {
+    /// The file may be another daemon's: it is neither judged nor written.
+    Others,
+    /// There is no room to look at it, or at the processes that it speaks of.
+    Unseen(Want),
+    /// Read, and not yet judged.
+    Seen(Past),
+    /// There was no room for too long: it is carried on unjudged, as soon as it can be read.
+    GivenUp,
+    /// Judged or carried on; the file is ours.
+    Settled,
+}
+
+/// Why it cannot be said what an earlier daemon left.
+#[derive(Debug)]
+enum Obstacle {
+    Want(Want),
+    /// A reason not to start.
+    Refused(String),
+}
+
+impl From<Want> for Obstacle {
+    fn from(want: Want) -> Obstacle {
+        Obstacle::Want(want)
+    }
 }
 
 /// The state file, and what of it is still to be written.
@@ -48,7 +74,7 @@ pub(super) struct Memory {
     serial: u64,
     machine: Option<Machine>,
     ourselves: Option<Process>,
-    past: Option<Past>,
+    prior: Prior,
     dirty: bool,
     armed: bool,
     not_before: Instant,
@@ -62,24 +88,19 @@ impl Memory {
         let file = AtomicFile::at(path).map_err(|error| format!("state_file: {error}"))?;
         let failed = |error: io::Error| format!("state_file {}: {error}", path.display());
         let life = marker::life(file.place().map_err(failed)?, atomic_file::random().map_err(failed)?);
-        let own = identity::own_pid();
         let mut memory = Memory {
             file,
             life,
             serial: 0,
-            machine: identity::machine().ok(),
-            ourselves: identity::stat(own).ok().flatten().map(|stat| Process { pid: own, start: stat.start }),
-            past: None,
+            machine: None,
+            ourselves: None,
+            prior: Prior::Others,
             dirty: true,
             armed: false,
             not_before: Instant::ZERO,
             complained: None,
         };
-        let past = memory.read().map_err(failed)?;
-        if let Some(pid) = memory.living_writer(&past) {
-            return Err(format!("state_file {} is in use by the supervice with pid {pid}", path.display()));
-        }
-        memory.past = Some(past);
+        memory.see()?;
         Ok(memory)
     }
 
@@ -98,12 +119,52 @@ impl Memory {
         self.machine.as_ref()
     }
 
-    /// What was in the file at the start, once.
-    pub(super) fn take_past(&mut self) -> Past {
-        if let Err(error) = self.file.sweep() {
-            log::debug!("removing what an earlier daemon was writing failed: {error}");
+    /// What was in the file at the start, to be judged. An error: it could not be looked at.
+    pub(super) fn take_past(&mut self) -> Result<Past, Want> {
+        match std::mem::replace(&mut self.prior, Prior::Settled) {
+            Prior::Seen(past) => {
+                if let Err(error) = self.file.sweep() {
+                    log::debug!("removing what an earlier daemon was writing failed: {error}");
+                }
+                Ok(past)
+            }
+            Prior::Unseen(want) => {
+                self.put_off(want);
+                Err(want)
+            }
+            prior @ (Prior::Others | Prior::GivenUp | Prior::Settled) => {
+                self.prior = prior;
+                Ok(Past::None)
+            }
         }
-        self.past.take().unwrap_or(Past::None)
+    }
+
+    /// It could not be judged: the file stays as it is, and is read again.
+    pub(super) fn put_off(&mut self, want: Want) {
+        self.prior = Prior::Unseen(want);
+    }
+
+    /// Whether it is still to be judged.
+    pub(super) fn is_put_off(&self) -> bool {
+        matches!(self.prior, Prior::Unseen(_))
+    }
+
+    /// It is judged no more: the next daemon is to do it.
+    pub(super) fn give_up(&mut self) {
+        self.prior = Prior::GivenUp;
+    }
+
+    /// Looks where we are and what an earlier daemon left. An error is a reason not to start.
+    pub(super) fn see(&mut self) -> Result<(), String> {
+        self.prior = match self.look() {
+            Ok(past) => Prior::Seen(past),
+            Err(Obstacle::Want(want)) => Prior::Unseen(want),
+            Err(Obstacle::Refused(text)) => {
+                self.prior = Prior::Others;
+                return Err(text);
+            }
+        };
+        Ok(())
     }
 
     /// The marker for the next run of an instance.
@@ -117,8 +178,28 @@ impl Memory {
         self.dirty = true;
     }
 
+    fn look(&mut self) -> Result<Past, Obstacle> {
+        if self.machine.is_none() {
+            self.machine = Want::sift(identity::machine())?.ok();
+        }
+        if self.ourselves.is_none() {
+            let own = identity::own_pid();
+            let stat = Want::sift(identity::stat(own))?.ok().flatten();
+            self.ourselves = stat.map(|stat| Process { pid: own, start: stat.start });
+        }
+        let read = Want::sift(self.read())?;
+        let past = read.map_err(|error| Obstacle::Refused(format!("state_file {}: {error}", self.path().display())))?;
+        match self.living_writer(&past)? {
+            Some(pid) => {
+                let path = self.path().display();
+                Err(Obstacle::Refused(format!("state_file {path} is in use by the supervice with pid {pid}")))
+            }
+            None => Ok(past),
+        }
+    }
+
     fn read(&mut self) -> io::Result<Past> {
-        let content = match self.file.read(state_file::MAX_BYTES) {
+        let content = match Want::sift(self.file.read(state_file::MAX_BYTES))? {
             Ok(Some(content)) => content,
             Ok(None) => return Ok(Past::None),
             Err(error) => return Ok(Past::Damaged(error.to_string())),
@@ -135,12 +216,52 @@ impl Memory {
     }
 
     /// The daemon that wrote the file, if it is still there. One that is just ending gets a second for it.
-    fn living_writer(&self, past: &Past) -> Option<i32> {
-        let Past::Read(Reading { state, .. }, _) = past else { return None };
-        let writer = state.daemon.filter(|_| !state.closed && state.machine.as_ref() == self.machine.as_ref())?;
-        let lives =
-            || matches!(identity::stat(writer.pid), Ok(Some(stat)) if stat.start == writer.start && !stat.is_dead());
-        (writer.pid != identity::own_pid() && identity::outlasts(lives)).then_some(writer.pid)
+    fn living_writer(&self, past: &Past) -> Result<Option<Pid>, Want> {
+        let Past::Read(Reading { state, .. }, _) = past else { return Ok(None) };
+        let is_another = |writer: &Process| writer.pid != identity::own_pid() && state.machine == self.machine;
+        let Some(writer) = state.daemon.filter(|_| !state.closed).filter(is_another) else { return Ok(None) };
+        let want = Cell::new(None);
+        let lives = identity::outlasts(|| match identity::stat(writer.pid) {
+            Ok(seen) => seen.is_some_and(|stat| stat.start == writer.start && !stat.is_dead()),
+            Err(error) => {
+                want.set(Want::of(&error));
+                false
+            }
+        });
+        want.get().map_or(Ok(lives.then_some(writer.pid)), Err)
+    }
+
+    /// Whether anything may be written.
+    fn may_write(&self) -> bool {
+        match self.prior {
+            Prior::Settled => self.machine.is_some(),
+            Prior::GivenUp => true,
+            Prior::Others | Prior::Unseen(_) | Prior::Seen(_) => false,
+        }
+    }
+
+    /// The records that nobody judged, once; nobody else would tell the next daemon of them.
+    fn take_unjudged(&mut self, now: Instant) -> Vec<Record> {
+        if !matches!(self.prior, Prior::GivenUp) {
+            return Vec::new();
+        }
+        match self.look() {
+            Ok(past) => {
+                self.prior = Prior::Settled;
+                past.oddities(self.path()).iter().for_each(|text| log::warn!("{text}"));
+                past.into_records(self.machine.as_ref())
+            }
+            Err(Obstacle::Want(want)) => {
+                self.not_before = now + RETRY;
+                self.complain(&want, now);
+                Vec::new()
+            }
+            Err(Obstacle::Refused(text)) => {
+                self.prior = Prior::Others;
+                log::error!("{text}; after a crash our children would be unknown");
+                Vec::new()
+            }
+        }
     }
 
     fn write(&mut self, children: Vec<Record>, closed: bool, now: Instant) {
@@ -169,7 +290,7 @@ impl Memory {
         }
     }
 
-    fn complain(&mut self, error: &io::Error, now: Instant) {
+    fn complain(&mut self, error: &dyn fmt::Display, now: Instant) {
         if self.complained.is_some_and(|at| now.since(at) < COMPLAINT_EVERY) {
             return;
         }
@@ -182,27 +303,24 @@ impl Memory {
 impl Daemon {
     /// The first writing: before any child of ours is made, with those an earlier daemon left.
     pub(super) fn begin_memory(&mut self) {
-        if self.memory.machine.is_none() {
+        self.save_children();
+        if matches!(self.memory.prior, Prior::Settled) && self.memory.machine.is_none() {
             log::warn!(
                 "reconcile is off: /proc is missing or another namespace's, so no process can be told from another"
             );
-            return;
         }
-        self.save_children();
     }
 
     /// Step 7 of the turn: what changed goes to the disk, or waits for its time.
     pub(super) fn save_children(&mut self) {
         let changed = self.children.take_changed();
         self.memory.dirty |= changed;
-        if !self.memory.dirty || self.memory.machine.is_none() || self.memory.past.is_some() {
+        if !self.memory.dirty || !self.memory.may_write() {
             return;
         }
         let now = clock::monotonic();
         if now >= self.memory.not_before {
-            let records = self.records();
-            let count = records.len();
-            self.memory.write(records, false, now);
+            let count = self.save(false, now);
             if count >= MANY && self.children.unproven() == 0 {
                 limits::give_back_memory();
             }
@@ -220,18 +338,64 @@ impl Daemon {
 
     /// The last writing: only survivors are left, for the next daemon.
     pub(super) fn close_memory(&mut self) {
-        // A life that never began has no records, and the earlier ones are still in the file.
-        if self.memory.machine.is_none() || self.memory.past.is_some() {
-            return;
-        }
-        let records = self.records();
         self.memory.complained = None;
-        self.memory.write(records, true, clock::monotonic());
+        // A life that never began has no records, and the earlier ones are still in the file.
+        if self.memory.may_write() {
+            self.save(true, clock::monotonic());
+        }
     }
 
-    fn records(&mut self) -> Vec<Record> {
-        let mut records: Vec<Record> = self.orphans.records().cloned().collect();
-        records.extend(self.children.records());
-        records
+    /// How many records there are.
+    fn save(&mut self, closed: bool, now: Instant) -> usize {
+        let unjudged = self.memory.take_unjudged(now);
+        self.orphans.leave(unjudged);
+        if !matches!(self.memory.prior, Prior::Settled) || self.memory.machine.is_none() {
+            return 0;
+        }
+        let records = joined(self.children.records().collect(), self.orphans.records());
+        let count = records.len();
+        self.memory.write(records, closed, now);
+        count
+    }
+}
+
+/// Ours, and those that an earlier daemon left. A number that was given to one of ours is no orphan's any more.
+fn joined<'a>(ours: Vec<Record>, earlier: impl Iterator<Item = &'a Record>) -> Vec<Record> {
+    let mut earlier = earlier.peekable();
+    if earlier.peek().is_none() {
+        return ours;
+    }
+    let numbers: HashSet<Pid> = ours.iter().map(|record| record.pid).collect();
+    earlier.filter(|record| !numbers.contains(&record.pid)).cloned().chain(ours).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::message::Signal;
+    use crate::spec::Reconcile;
+
+    fn record(name: &str, pid: Pid) -> Record {
+        Record {
+            name: name.to_owned(),
+            pid,
+            start: Some(1),
+            inode: None,
+            run: None,
+            pdeathsig: true,
+            reconcile: Reconcile::Auto,
+            stop_signal: Signal::TERM,
+            stop_wait: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_number_is_recorded_once_and_is_ours_if_we_gave_it_anew() {
+        let ours = vec![record("a", 10), record("b", 11)];
+        let earlier = [record("x", 9), record("y", 11)];
+        let names = |records: Vec<Record>| records.into_iter().map(|record| record.name).collect::<Vec<_>>();
+        assert_eq!(names(joined(ours.clone(), earlier.iter())), ["x", "a", "b"]);
+        assert_eq!(names(joined(ours, [].iter())), ["a", "b"]);
+        assert_eq!(names(joined(Vec::new(), earlier.iter())), ["x", "y"]);
     }
 }

@@ -1,21 +1,21 @@
 //! The children of a dead daemon: judged before anything is spawned, stopped by identity, all side by side.
 //!
-//! Programs start only when that is over. An orphan that nothing can kill holds up its own program alone.
+//! Programs start only when that is over. An orphan that nothing can kill holds up its own program alone. Where there is
+//! no room to look at the processes, or at the records, everything waits, but not for ever.
 
 mod judge;
 
-use super::memory::Past;
-use super::state_file::{Reading, Record};
+use super::memory::{Past, why_strange};
+use super::state_file::Record;
 use super::{Alarm, Daemon};
 use crate::daemon::marker;
 use crate::engine::message::{Pid, Signal};
 use crate::engine::time::{Duration, Instant};
-use crate::sys::identity::{self, Machine, ProcStat};
+use crate::sys::identity::{self, Grip, ProcStat, Want};
 use crate::sys::kill::KillError;
 use crate::sys::{clock, kill, signals};
 use judge::{Bearer, Judgement, Members, Pack, Sight};
 use std::cell::Cell;
-use std::time::SystemTime;
 
 /// How often those that were asked to stop are looked for; more seldom where looking takes long.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -23,8 +23,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LOOK_SELDOM: Duration = Duration::from_secs(1);
 /// After SIGKILL; who lives then cannot be killed.
 const KILLED_WAIT: Duration = Duration::from_secs(2);
-/// How far the wall clock may be off the time of the boot.
-const CLOCK_SLACK: Duration = Duration::from_secs(2);
+/// So often it is tried to look at them before the programs are started all the same.
+const LOOKS_MAX: u32 = 30;
+/// The end of a daemon whose records are another's.
+const FAILED: i32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -40,6 +42,8 @@ enum Stage {
 struct Quarry {
     pack: Pack,
     stage: Stage,
+    /// Those who could not be made sure of when they were to be asked to stop.
+    unasked: Vec<ProcStat>,
     /// The kernel refused SIGKILL to one of it, and that is told.
     refused: bool,
 }
@@ -50,9 +54,16 @@ pub(super) struct Orphans {
     hunted: Vec<Quarry>,
     left: Vec<Record>,
     stopped: usize,
+    /// Looks for which there was no room.
+    looks: u32,
 }
 
 impl Orphans {
+    /// Nothing is done about them; the next daemon is told.
+    pub(super) fn leave(&mut self, records: Vec<Record>) {
+        self.left.extend(records);
+    }
+
     /// Their records, for the next daemon.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.hunted.iter().map(|quarry| &quarry.pack.record).chain(&self.left)
@@ -76,26 +87,74 @@ impl Orphans {
 impl Daemon {
     /// Judges what an earlier daemon left, and begins to stop it. To be called before anything is spawned.
     pub(super) fn reconcile(&mut self) {
-        let past = self.memory.take_past();
-        let Some(here) = self.memory.machine().cloned() else { return };
-        let Some(judgement) = self.judge(past, &here) else { return };
+        match self.memory.take_past().and_then(|past| self.judge(past)) {
+            Ok(judgement) => self.execute(judgement),
+            Err(want) => self.put_off(want),
+        }
+    }
+
+    fn execute(&mut self, judgement: Judgement) {
         for (level, text) in &judgement.lines {
             log::log!(*level, "{text}");
         }
-        self.orphans.left = judgement.left;
+        self.orphans.leave(judgement.left);
         for (pack, members) in judgement.hunted {
             let wait = pack.record.stop_wait.min(self.settings.spec().shutdown_timeout);
-            members.ours.iter().for_each(|stat| ask(&pack.record, stat));
-            self.orphans.hunted.push(Quarry { pack, stage: Stage::Asked { until: self.now + wait }, refused: false });
+            self.orphans.hunted.push(Quarry::asked(pack, members.ours, self.now + wait));
         }
-        if !self.orphans.hunted.is_empty() {
-            self.spawner.hold(true);
+        let any = !self.orphans.hunted.is_empty();
+        self.spawner.hold(any);
+        if any {
             self.arm(LOOK_EVERY, Alarm::Orphans);
+        }
+        self.begin_memory();
+    }
+
+    /// Nobody is started beside a copy that could not be seen.
+    fn put_off(&mut self, want: Want) {
+        self.memory.put_off(want);
+        self.orphans.looks += 1;
+        if self.orphans.looks >= LOOKS_MAX {
+            return self.give_up_judging(want);
+        }
+        if self.orphans.looks == 1 {
+            log::warn!(
+                "there is no room to look for what an earlier daemon left: {want}; it is tried again each second, and \
+                 no program is started before"
+            );
+            self.spawner.hold(true);
+        }
+        self.arm(LOOK_SELDOM, Alarm::Orphans);
+    }
+
+    fn give_up_judging(&mut self, want: Want) {
+        log::error!(
+            "reconcile is given up, there was no room for it in {LOOKS_MAX} looks: {want}; what an earlier daemon left \
+             may run beside what is started now, and stays recorded for the next start"
+        );
+        self.memory.give_up();
+        self.spawner.hold(false);
+        self.begin_memory();
+    }
+
+    /// The time has come to look at what an earlier daemon left: for the first time, or whether it is gone.
+    pub(super) fn orphans_due(&mut self) {
+        if !self.memory.is_put_off() {
+            return self.hunt();
+        }
+        // The file as well: another daemon may have taken it over meanwhile.
+        match self.memory.see() {
+            Ok(()) => self.reconcile(),
+            Err(text) => {
+                log::error!("{text}");
+                self.exit_code = Some(FAILED);
+                self.close_down("Without a state file of our own", None);
+            }
         }
     }
 
     /// Looks who of them still lives, and goes on with the others when that is over.
-    pub(super) fn hunt(&mut self) {
+    fn hunt(&mut self) {
         let begun = clock::monotonic();
         match Proc::look() {
             Ok(sight) => self.press(&sight),
@@ -123,7 +182,7 @@ impl Daemon {
         self.orphans.hunted.retain_mut(|quarry| {
             let members = quarry.pack.look(sight);
             // Who was not seen because there was no descriptor to look with is not gone.
-            let gone = members.ours.is_empty() && !sight.wants.get();
+            let gone = members.ours.is_empty() && sight.want.get().is_none();
             !gone && {
                 quarry.press(&members, now);
                 true
@@ -135,38 +194,53 @@ impl Daemon {
         }
     }
 
-    fn judge(&self, past: Past, here: &Machine) -> Option<Judgement> {
-        let life = self.memory.life();
-        if let Past::Read(Reading { state, refused }, _) = &past
-            && state.closed
-            && state.children.is_empty()
-            && refused.is_empty()
-        {
-            return None;
-        }
+    /// An error: not everybody could be looked at, so what was seen is no ground for a judgement.
+    fn judge(&self, past: Past) -> Result<Judgement, Want> {
+        let Some(here) = self.memory.machine().filter(|_| !past.is_over()) else { return Ok(Judgement::default()) };
+        let at_stake = past.is_at_stake(here);
         let sight = match Proc::look() {
             Ok(sight) => sight,
             Err(error) => {
-                log::warn!("reconcile is off: looking at /proc failed: {error}");
-                return None;
+                let want = Want::of(&error).filter(|_| at_stake);
+                return want.map_or_else(|| Ok(unseen(&error)), Err);
             }
         };
-        match past {
-            Past::None => Some(judge::judge_unproven(life, "there is no state file of an earlier daemon", &sight)),
-            Past::Damaged(why) => {
-                log::warn!("the state file {} is not used: {why}", self.memory.path().display());
-                Some(judge::judge_unproven(life, "the state file cannot be used", &sight))
-            }
-            Past::Read(reading, modified) => Some(judge_reading(reading, modified, here, &sight)),
-        }
+        let oddities = past.oddities(self.memory.path());
+        let life = self.memory.life();
+        let mut judgement = match past {
+            Past::None => judge::judge_unproven(life, "there is no state file of an earlier daemon", &sight),
+            Past::Damaged(_) => judge::judge_unproven(life, "the state file cannot be used", &sight),
+            Past::Read(reading, modified) => match why_strange(&reading, modified, here) {
+                Some(why) => judge::judge_strangers(&reading.state.children, why, &sight),
+                None => judge::judge(reading.state.children, reading.state.life.as_deref(), &sight),
+            },
+        };
+        judgement.lines.splice(0..0, oddities.into_iter().map(|text| (log::Level::Warn, text)));
+        sight.want.get().filter(|_| at_stake).map_or(Ok(judgement), Err)
     }
 }
 
+fn unseen(error: &std::io::Error) -> Judgement {
+    let text = format!("reconcile is off: looking at /proc failed: {error}");
+    Judgement { lines: vec![(log::Level::Warn, text)], ..Judgement::default() }
+}
+
 impl Quarry {
+    fn asked(pack: Pack, mut members: Vec<ProcStat>, until: Instant) -> Quarry {
+        members.retain(|stat| {
+            let asked = ask(&pack.record, stat);
+            if let Err(want) = &asked {
+                log::error!("{}: process {} is not asked to stop yet: {want}", pack.record.name, stat.pid);
+            }
+            asked.is_err()
+        });
+        Quarry { pack, stage: Stage::Asked { until }, unasked: members, refused: false }
+    }
+
     fn press(&mut self, members: &Members, now: Instant) {
         let record = &self.pack.record;
         match self.stage {
-            Stage::Asked { until } if now < until => {}
+            Stage::Asked { until } if now < until => self.unasked.retain(|stat| ask(record, stat).is_err()),
             Stage::Asked { .. } => {
                 log::warn!("{}: what an earlier daemon left did not stop in time: SIGKILL", record.name);
                 self.stage = Stage::Killed { until: now + KILLED_WAIT };
@@ -196,49 +270,39 @@ impl Quarry {
     }
 }
 
-fn judge_reading(reading: Reading, modified: SystemTime, here: &Machine, sight: &Proc) -> Judgement {
-    let Reading { state, refused } = reading;
-    let mut judgement = match &state.machine {
-        Some(there) if there.boot != here.boot => judge::judge_strangers(&state.children, "before a reboot", sight),
-        Some(there) if there.namespace != here.namespace => {
-            judge::judge_strangers(&state.children, "in another pid namespace", sight)
+/// An error: there was no room to make sure of it, and it heard nothing.
+fn ask(record: &Record, stat: &ProcStat) -> Result<(), Want> {
+    let grip = match Want::sift(grip(record, stat))? {
+        Ok(Some(grip)) => grip,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            tell_refused(record, stat, record.stop_signal, &error.into());
+            return Ok(());
         }
-        None if !is_of_this_boot(modified) => {
-            judge::judge_strangers(&state.children, "before a reboot, by the clock", sight)
-        }
-        Some(_) | None => judge::judge(state.children, state.life.as_deref(), sight),
     };
-    let refused = refused.into_iter().map(|why| (log::Level::Warn, format!("a record is not used: {why}")));
-    judgement.lines.splice(0..0, refused);
-    judgement
-}
-
-/// Python's file does not say of which boot it is, only when it was written.
-fn is_of_this_boot(modified: SystemTime) -> bool {
-    clock::booted().is_some_and(|booted| modified > booted + CLOCK_SLACK) && modified <= clock::wall() + CLOCK_SLACK
-}
-
-fn ask(record: &Record, stat: &ProcStat) {
     // A stopped process hears nothing but SIGKILL and the second one.
     for signal in [record.stop_signal, signals::CONTINUE] {
-        if let Err(error) = send(record, stat, signal) {
+        if let Err(error) = unless_gone(grip.signal(signal)) {
             tell_refused(record, stat, signal, &error);
         }
     }
+    Ok(())
 }
 
 fn tell_refused(record: &Record, stat: &ProcStat, signal: Signal, error: &KillError) {
     log::error!("{}: signal {} to process {} failed: {error}", record.name, signal.0, stat.pid);
 }
 
-/// Whoever ended a moment ago needs no signal.
 fn send(record: &Record, stat: &ProcStat, signal: Signal) -> Result<(), KillError> {
-    let inode = record.inode.filter(|_| stat.pid == record.pid);
-    let sent = match identity::grip(stat.pid, stat.start, inode) {
-        Ok(Some(grip)) => grip.signal(signal),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.into()),
-    };
+    grip(record, stat)?.map_or(Ok(()), |grip| unless_gone(grip.signal(signal)))
+}
+
+fn grip(record: &Record, stat: &ProcStat) -> std::io::Result<Option<Grip>> {
+    identity::grip(stat.pid, stat.start, record.inode.filter(|_| stat.pid == record.pid))
+}
+
+/// Whoever ended a moment ago needs no signal.
+fn unless_gone(sent: Result<(), KillError>) -> Result<(), KillError> {
     sent.or_else(|error| if matches!(error, KillError::Gone) { Ok(()) } else { Err(error) })
 }
 
@@ -246,17 +310,17 @@ fn send(record: &Record, stat: &ProcStat, signal: Signal) -> Result<(), KillErro
 struct Proc {
     everybody: Vec<ProcStat>,
     own: [Pid; 2],
-    /// Something could not be looked at for want of room.
-    wants: Cell<bool>,
+    /// Something could not be looked at.
+    want: Cell<Option<Want>>,
 }
 
 impl Proc {
     fn look() -> std::io::Result<Proc> {
-        Ok(Proc { everybody: identity::everybody()?, own: kill::own_group_and_session(), wants: Cell::new(false) })
+        Ok(Proc { everybody: identity::everybody()?, own: kill::own_group_and_session(), want: Cell::new(None) })
     }
 
     fn note(&self, error: &std::io::Error) {
-        self.wants.set(self.wants.get() || identity::is_want(error));
+        self.want.set(self.want.get().or(Want::of(error)));
     }
 }
 

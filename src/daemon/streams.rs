@@ -16,7 +16,7 @@ use crate::logs::rotating_file::{self, Limits};
 use crate::logs::shared::SharedStream;
 use crate::logs::sink::Notice;
 use crate::logs::sinks::{SinkId, Sinks};
-use crate::reactor::output::{Output, Passed, Taker};
+use crate::reactor::output::{OUTPUT_BUDGET, Output, Passed, Taker};
 use crate::reactor::ready::{ReadyList, Served};
 use crate::reactor::source::Kind;
 use crate::reactor::{Mark, Reactor};
@@ -260,7 +260,7 @@ impl Streams {
                 stream.output.mark(true);
             }
             for _ in 0..DRAIN_ROUNDS {
-                if self.serve(key, now) != Some(Served::More) {
+                if self.serve(key, OUTPUT_BUDGET, now) != Some(Served::More) {
                     break;
                 }
             }
@@ -311,13 +311,13 @@ impl Streams {
         moved
     }
 
-    fn serve(&mut self, key: Key, now: Instant) -> Option<Served> {
+    fn serve(&mut self, key: Key, most: usize, now: Instant) -> Option<Served> {
         let Streams { table, sinks, scratch, spyglass, dropped, turns, .. } = self;
         let stream = table.get_mut(key)?;
         stream.output.queued = false;
         let lines = &mut stream.lines;
         let mut taker = IntoSink { sinks, sink: stream.sink, spyglass, lines, now, dropped: 0, wrote: 0 };
-        let served = stream.output.serve(scratch, &mut taker);
+        let served = stream.output.serve(most, scratch, &mut taker);
         let (lost, wrote) = (taker.dropped, taker.wrote);
         stream.pace.note(stream.output.moved);
         let brought = if stream.lines.is_some() { wrote } else { stream.output.moved as u64 };
@@ -333,9 +333,9 @@ impl Streams {
 }
 
 impl Daemon {
-    /// Moves what a stream brings, within its budget; how many bytes that were.
-    pub(super) fn serve_stream(&mut self, key: Key) -> usize {
-        let served = self.streams.serve(key, self.now);
+    /// Moves what a stream brings, up to `most`; how many bytes that were.
+    pub(super) fn serve_stream(&mut self, key: Key, most: usize) -> usize {
+        let served = self.streams.serve(key, most, self.now);
         let moved = self.streams.note_moved(key);
         match served {
             Some(Served::More) => {

@@ -4,7 +4,7 @@ use super::ready::Served;
 use crate::engine::id::InstanceId;
 use std::io::{ErrorKind, Read};
 
-/// Bytes taken from one stream in one serving.
+/// Bytes taken from one stream in one serving, where nobody waits for something else.
 pub const OUTPUT_BUDGET: usize = 128 * 1024;
 
 /// What became of bytes that were to pass without being looked at.
@@ -67,11 +67,11 @@ impl<R: Read> Output<R> {
         &self.reader
     }
 
-    /// Moves bytes until the pipe is empty, at its end, or the budget is spent.
-    pub fn serve(&mut self, scratch: &mut [u8], taker: &mut dyn Taker<R>) -> Served {
+    /// Moves bytes until the pipe is empty, at its end, or so many were moved.
+    pub fn serve(&mut self, most: usize, scratch: &mut [u8], taker: &mut dyn Taker<R>) -> Served {
         self.moved = 0;
         while self.ready {
-            let budget = OUTPUT_BUDGET.saturating_sub(self.moved);
+            let budget = most.saturating_sub(self.moved);
             if budget == 0 {
                 return Served::More;
             }
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn a_short_read_waits_for_the_next_edge() {
         let (mut output, mut sink) = (output(vec![Ok(b"one".to_vec()), Ok(b"two".to_vec())]), Bytes(Vec::new()));
-        assert_eq!(output.serve(&mut [0; 1024], &mut sink), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 1024], &mut sink), Served::Dry);
         assert_eq!(sink.0, b"one");
         output.mark(false);
-        assert_eq!(output.serve(&mut [0; 1024], &mut sink), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 1024], &mut sink), Served::Dry);
         assert_eq!(sink.0, b"onetwo");
     }
 
@@ -156,14 +156,14 @@ mod tests {
     fn a_short_read_with_the_end_in_one_event_reads_on_to_the_end() {
         let (mut output, mut sink) = (output(vec![Ok(b"last".to_vec()), Ok(vec![])]), Bytes(Vec::new()));
         output.mark(true);
-        assert_eq!(output.serve(&mut [0; 1024], &mut sink), Served::Closed);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 1024], &mut sink), Served::Closed);
         assert_eq!(sink.0, b"last");
     }
 
     #[test]
     fn a_flood_stops_at_the_budget() {
         let (mut output, mut sink) = (output(vec![Ok(vec![7; 3 * OUTPUT_BUDGET])]), Bytes(Vec::new()));
-        assert_eq!(output.serve(&mut vec![0; OUTPUT_BUDGET], &mut sink), Served::More);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut vec![0; OUTPUT_BUDGET], &mut sink), Served::More);
         assert_eq!(sink.0.len(), OUTPUT_BUDGET);
     }
 
@@ -185,11 +185,11 @@ mod tests {
     fn bytes_that_pass_are_not_read() {
         let mut output = output(vec![Ok(b"read".to_vec())]);
         let mut taker = Passing([Passed::Some(5), Passed::Some(7)].into(), Bytes(Vec::new()));
-        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.1.0.len()), (12, 0));
         output.mark(false);
         taker.0.push_back(Passed::Refused);
-        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.1.0.as_slice()), (4, b"read".as_slice()));
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let mut output = output(vec![Ok(vec![])]);
         output.mark(true);
         let mut taker = Passing([Passed::Some(3), Passed::Nothing].into(), Bytes(Vec::new()));
-        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Closed);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Closed);
         assert_eq!(output.moved, 3);
     }
 
@@ -206,19 +206,19 @@ mod tests {
     fn it_is_dry_only_where_nothing_waited() {
         let mut taker = Passing([Passed::Some(3), Passed::Nothing, Passed::Some(9)].into(), Bytes(Vec::new()));
         let mut output = output(vec![]);
-        assert_eq!(output.serve(&mut [0; 16], &mut taker), Served::Dry);
+        assert_eq!(output.serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::Dry);
         assert_eq!((output.moved, taker.0.len()), (3, 1), "asked until there was nothing, and not again");
     }
 
     #[test]
     fn passing_stops_at_the_budget() {
         let mut taker = Passing(vec![Passed::Some(OUTPUT_BUDGET / 2); 9].into(), Bytes(Vec::new()));
-        assert_eq!(output(vec![]).serve(&mut [0; 16], &mut taker), Served::More);
+        assert_eq!(output(vec![]).serve(OUTPUT_BUDGET, &mut [0; 16], &mut taker), Served::More);
         assert_eq!(taker.0.len(), 7);
     }
 
     #[test]
     fn an_empty_pipe_is_dry() {
-        assert_eq!(output(vec![]).serve(&mut [0; 16], &mut Bytes(Vec::new())), Served::Dry);
+        assert_eq!(output(vec![]).serve(OUTPUT_BUDGET, &mut [0; 16], &mut Bytes(Vec::new())), Served::Dry);
     }
 }

@@ -8,6 +8,7 @@ use super::kill::{self, KillError};
 use super::watch;
 use crate::engine::message::{Pid, Signal};
 use nix::unistd::{SysconfVar, sysconf};
+use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
@@ -100,7 +101,7 @@ pub fn everybody() -> io::Result<Vec<ProcStat>> {
         match number.map(stat) {
             Some(Ok(Some(stat))) => seen.push(stat),
             // Whoever cannot be seen for want of a descriptor is no less alive.
-            Some(Err(error)) if is_want(&error) => return Err(error),
+            Some(Err(error)) if Want::of(&error).is_some() => return Err(error),
             // One that is gone or cannot be looked at between the listing and the look is not known.
             Some(Ok(None) | Err(_)) | None => {}
         }
@@ -108,9 +109,39 @@ pub fn everybody() -> io::Result<Vec<ProcStat>> {
     Ok(seen)
 }
 
-/// Whether an error says only that there is no room now, and nothing of what was asked for.
-pub fn is_want(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+/// There is no descriptor or no memory to look with now, and nothing is known of what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want(i32);
+
+impl Want {
+    /// `None`: the error does say something of what was asked for.
+    pub fn of(error: &io::Error) -> Option<Want> {
+        match error.raw_os_error() {
+            Some(code @ (libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => Some(Want(code)),
+            None if error.kind() == io::ErrorKind::OutOfMemory => Some(Want(libc::ENOMEM)),
+            Some(_) | None => None,
+        }
+    }
+
+    /// What was learned, or that there was no room to learn it.
+    pub fn sift<T>(asked: io::Result<T>) -> Result<io::Result<T>, Want> {
+        match asked.as_ref().err().and_then(Want::of) {
+            Some(want) => Err(want),
+            None => Ok(asked),
+        }
+    }
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        io::Error::from_raw_os_error(self.0).fmt(f)
+    }
+}
+
+impl From<Want> for io::Error {
+    fn from(want: Want) -> io::Error {
+        io::Error::from_raw_os_error(want.0)
+    }
 }
 
 /// Longer than any environment the kernel lets through.
@@ -155,7 +186,8 @@ pub fn machine() -> io::Result<Machine> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "/proc belongs to another pid namespace"));
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-    let namespace = std::fs::metadata("/proc/self/ns/pid").map(|found| found.ino()).ok();
+    // Taken for another namespace's, the records of this one would mean nothing.
+    let namespace = Want::sift(std::fs::metadata("/proc/self/ns/pid"))?.map(|found| found.ino()).ok();
     Ok(Machine { boot, namespace })
 }
 
@@ -281,6 +313,18 @@ mod tests {
         }
         assert_eq!(parse_stat(b")("), None);
         assert_eq!(parse_stat(&[b'('; 100_000]), None);
+    }
+
+    #[test]
+    fn a_want_is_told_from_an_answer() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert_eq!(Want::sift(Err::<(), _>(io::Error::from_raw_os_error(code))).unwrap_err(), Want(code));
+        }
+        assert_eq!(Want::of(&io::ErrorKind::OutOfMemory.into()), Some(Want(libc::ENOMEM)));
+        for code in [libc::ENOENT, libc::EACCES, libc::EIO, libc::ESRCH] {
+            assert!(Want::sift(Err::<(), _>(io::Error::from_raw_os_error(code))).unwrap().is_err());
+        }
+        assert_eq!(Want::sift(Ok(7)).unwrap().unwrap(), 7);
     }
 
     #[cfg(target_os = "linux")]

@@ -129,6 +129,21 @@ impl Tracer {
     }
 }
 
+/// A daemon that makes its first calls under strace already, until `let_go`.
+pub fn launch_traced(home: Home, arguments: &[&str]) -> Daemon {
+    let mut command = home.command("strace");
+    // The daemon is the parent and strace the child, which heeds SIGTERM.
+    command.args(["-D", "-I", "2", "-qq"]).args(arguments).arg(supervice());
+    Daemon::launch_by(home, command)
+}
+
+/// Lets go of a daemon that was launched traced.
+pub fn let_go(d: &Daemon) {
+    let tracer = || process::status(d.pid(), "TracerPid").parse::<i32>().unwrap();
+    process::signal(tracer(), Signal::SIGTERM);
+    d.wait("strace lets go", || (tracer() == 0).then_some(()));
+}
+
 /// A process that has nothing to do with any daemon, leading a session of its own, ended when dropped.
 pub struct Bystander {
     child: Child,

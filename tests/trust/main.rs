@@ -18,3 +18,4 @@ mod s41_hostile;
 mod s50_containers;
 mod s60_nth_failure;
 mod s61_tried_again;
+mod s62_no_room_at_boot;

@@ -109,7 +109,7 @@ impl Daemon {
                 stream.output.mark(false);
             }
             for _ in 0..LAST_ROUNDS {
-                if self.serve_stream(key) < OUTPUT_BUDGET {
+                if self.serve_stream(key, OUTPUT_BUDGET) < OUTPUT_BUDGET {
                     break;
                 }
             }

@@ -68,13 +68,22 @@ pub struct Child {
     /// The exec verdict still to come.
     pub verdict: Option<Box<Verdict>>,
     /// The verdict was bad; told to the engine when the process is reaped.
-    pub failed: Option<SpawnError>,
+    pub failed: Option<Box<Failed>>,
     /// The program runs, so its process group exists.
     pub confirmed: bool,
     /// Reaped; only its group is left.
     pub reaped: Option<ExitStatus>,
     /// SIGKILL went out.
     pub killing: Option<Box<Killing>>,
+}
+
+/// A child that never came to its program, and is about to die.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: SpawnError,
+    /// What said so. The child may stand on what it keeps until it is reaped.
+    pub verdict: Verdict,
 }
 
 /// The end of a child that would not go.

@@ -2,7 +2,7 @@
 //!
 //! A child's verdict is always told before its death: a dead child's verdict is complete, so the two never race.
 
-use super::children::{Child, Killing};
+use super::children::{Child, Failed, Killing};
 use super::{Alarm, Daemon};
 use crate::engine::id::{Key, RunId};
 use crate::engine::message::{ExitStatus, Input, Pid, SpawnError};
@@ -128,12 +128,14 @@ impl Daemon {
     fn on_death(&mut self, key: Key, status: ExitStatus) {
         self.settle_verdict(key);
         let Some(child) = self.children.get(key) else { return };
-        let (run, failed) = (child.run, child.failed);
+        let run = child.run;
         if let Some(fd) = child.pidfd.as_ref() {
             self.reactor.forget(fd.as_raw_fd());
         }
-        match failed {
-            Some(error) => {
+        match self.children.get_mut(key).and_then(|child| child.failed.take()) {
+            Some(failed) => {
+                let Failed { error, verdict } = *failed;
+                verdict.end();
                 self.children.remove(key);
                 self.feed(Input::SpawnFailed { run, error });
             }
@@ -166,7 +168,7 @@ impl Daemon {
             // What is there already is not announced twice.
             Err(_) | Ok(VerdictRead::Pending) => self.ask_verdict_again(key),
             Ok(VerdictRead::ExecOk) => {
-                self.drop_verdict(key);
+                self.take_verdict(key);
                 self.confirm(key);
             }
             Ok(VerdictRead::Failed(error)) => {
@@ -195,13 +197,13 @@ impl Daemon {
         match told(heard) {
             VerdictRead::Failed(error) => self.note_failure(key, error),
             VerdictRead::ExecOk | VerdictRead::Pending => {
-                self.drop_verdict(key);
+                self.take_verdict(key);
                 self.confirm(key);
             }
         }
     }
 
-    fn drop_verdict(&mut self, key: Key) -> Option<Verdict> {
+    fn take_verdict(&mut self, key: Key) -> Option<Verdict> {
         let verdict = self.children.take_verdict(key)?;
         self.reactor.forget(verdict.as_raw_fd());
         Some(verdict)
@@ -218,9 +220,10 @@ impl Daemon {
 
     /// Keeps what the verdict said, and in words on which path, for the log and for whoever asks.
     fn note_failure(&mut self, key: Key, error: SpawnError) {
-        let candidate = self.drop_verdict(key).and_then(|verdict| verdict.candidate());
+        let Some(verdict) = self.take_verdict(key) else { return };
+        let candidate = verdict.candidate();
         let Some(child) = self.children.get_mut(key) else { return };
-        child.failed = Some(error);
+        child.failed = Some(Box::new(Failed { error, verdict }));
         if let Some(entry) = self.roster.entry_mut(child.run.instance) {
             let subject = entry.plan.as_ref().map(|plan| plan.subject(&error, candidate)).unwrap_or_default();
             entry.fault = Some(spawn::describe(&error, &subject).into());

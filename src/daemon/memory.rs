@@ -76,6 +76,8 @@ pub(super) struct Memory {
     ourselves: Option<Process>,
     prior: Prior,
     dirty: bool,
+    /// Since when.
+    changed_at: Instant,
     armed: bool,
     not_before: Instant,
     complained: Option<Instant>,
@@ -98,6 +100,7 @@ impl Memory {
             ourselves: None,
             prior: Prior::Others,
             dirty: true,
+            changed_at: Instant::ZERO,
             armed: false,
             not_before: Instant::ZERO,
             complained: None,
@@ -229,6 +232,12 @@ impl Memory {
         want.get().map_or(Ok(lives.then_some(writer.pid)), Err)
     }
 
+    /// When it is to be written. A child on its way to its exec may need the processor that writing would take from it, so it
+    /// goes first, but not for long.
+    fn due(&self, any_unproven: bool) -> Instant {
+        if any_unproven { self.not_before.max(self.changed_at + PAUSE) } else { self.not_before }
+    }
+
     /// Whether anything may be written.
     fn may_write(&self) -> bool {
         match self.prior {
@@ -328,19 +337,21 @@ impl Daemon {
     }
 
     fn write_children(&mut self) {
-        let changed = self.children.take_changed();
-        self.memory.dirty |= changed;
+        if self.children.take_changed() && !std::mem::replace(&mut self.memory.dirty, true) {
+            self.memory.changed_at = self.now;
+        }
         if !self.memory.dirty || !self.memory.may_write() {
             return;
         }
         let now = clock::monotonic();
-        if now >= self.memory.not_before {
+        let due = self.memory.due(self.children.unproven() > 0);
+        if now >= due {
             let count = self.save(false, now);
             self.memory.wrote = Some(count);
         }
         if self.memory.dirty && !self.memory.armed {
             self.memory.armed = true;
-            self.alarms.arm(self.memory.not_before, Alarm::Memory);
+            self.alarms.arm(self.memory.not_before.max(due), Alarm::Memory);
         }
     }
 

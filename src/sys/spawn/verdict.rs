@@ -111,6 +111,11 @@ impl Verdict {
         Ok(if read == VerdictRead::Pending { self.at_end() } else { read })
     }
 
+    /// Lets go of what the child stood on; it is reaped, so it stands nowhere.
+    pub fn end(mut self) {
+        (self.place, self.lease) = (None, None);
+    }
+
     /// Which of the paths of the plan a failed exec was about.
     pub fn candidate(&self) -> Option<usize> {
         self.candidate

@@ -1,6 +1,6 @@
 //! The daemon's memory across its own crash: when the children are put on the disk, and in whose name.
 //!
-//! Written before the first child is made, and then at most every 50 ms and seldom enough that writing never takes more
+//! Written before the first child is made, then 20 ms after a change, at most every 50 ms and seldom enough that writing never takes more
 //! than a small part of the time. A file that cannot be written is told once a minute and tried again; nothing else
 //! depends on it.
 //!
@@ -24,6 +24,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
+
+/// From a change to its write: writing would take the processor from programs that just begin.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// From one write to the next.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -232,10 +235,9 @@ impl Memory {
         want.get().map_or(Ok(lives.then_some(writer.pid)), Err)
     }
 
-    /// When it is to be written. A child on its way to its exec may need the processor that writing would take from it, so it
-    /// goes first, but not for long.
-    fn due(&self, any_unproven: bool) -> Instant {
-        if any_unproven { self.not_before.max(self.changed_at + PAUSE) } else { self.not_before }
+    /// When it is to be written.
+    fn due(&self) -> Instant {
+        self.not_before.max(self.changed_at + SETTLED)
     }
 
     /// Whether anything may be written.
@@ -344,14 +346,14 @@ impl Daemon {
             return;
         }
         let now = clock::monotonic();
-        let due = self.memory.due(self.children.unproven() > 0);
+        let due = self.memory.due();
         if now >= due {
             let count = self.save(false, now);
             self.memory.wrote = Some(count);
         }
         if self.memory.dirty && !self.memory.armed {
             self.memory.armed = true;
-            self.alarms.arm(self.memory.not_before.max(due), Alarm::Memory);
+            self.alarms.arm(self.memory.due(), Alarm::Memory);
         }
     }
 

@@ -4,7 +4,8 @@
 //!
 //! `send TEXT` sends one datagram (`\n` in it is a line break) · `sleep MS` waits · `every MS TEXT` sends until the end ·
 //! `fork TEXT` lets a child send it · `leave TEXT` lets a child send it that is in no group of ours · `empty` and
-//! `large BYTES` send what nobody should · `exit CODE` ends. At the end of its arguments it waits to be ended.
+//! `large BYTES` send what nobody should · `tied MS TEXT` sends until the end over one socket that it connects at first ·
+//! `exit CODE` ends. At the end of its arguments it waits to be ended.
 
 use std::env;
 use std::os::unix::net::UnixDatagram;
@@ -24,6 +25,16 @@ fn send(bytes: &[u8]) {
 
 fn say(text: &str) {
     send(text.replace("\\n", "\n").as_bytes());
+}
+
+/// A sender that connects once, as many libraries do: it never looks again what is at the address.
+fn tied(pause: Duration, text: &str) {
+    let Some(address) = env::var_os("NOTIFY_SOCKET") else { return };
+    let tied = UnixDatagram::unbound().and_then(|socket| socket.connect(&address).map(|()| socket));
+    let Ok(socket) = tied else { exit(1) };
+    while socket.send(text.as_bytes()).is_ok() {
+        sleep(pause);
+    }
 }
 
 fn millis(text: &str) -> Duration {
@@ -58,6 +69,7 @@ fn main() {
                     sleep(pause);
                 }
             }
+            "tied" => tied(millis(word()), word()),
             "fork" => child(word(), None),
             "leave" => child(word(), Some(0)),
             "empty" => send(b""),

@@ -33,7 +33,7 @@ use crate::engine::time::Instant;
 use crate::engine::timer::TimerQueue;
 use crate::reactor::Reactor;
 use crate::reactor::source::{Kind, SourceId};
-use crate::spec::Config;
+use crate::spec::{Config, InstanceSpec};
 use crate::sys::daemonize::{self, Readiness, Side};
 use crate::sys::lock::PidLock;
 use crate::sys::signals::Signals;
@@ -127,10 +127,11 @@ fn run(options: &Options) -> i32 {
         Err(draft) => return refuse(&vet::render(&draft, &options.configuration), USAGE),
     };
     // While the low numbers are still free. A few programs never make so long a table that its copies are felt.
-    if config.instances.len() >= MANY_INSTANCES
+    let shares = |spec: &&InstanceSpec| spec.launch.user.is_none();
+    if config.instances.iter().filter(shares).count() >= MANY_INSTANCES
         && let Err(error) = spawn::reserve_places()
     {
-        return refuse(&format!("supervice: reserving descriptors failed: {error}"), FAILED);
+        complain(&format!("supervice: reserving descriptors failed, programs start more slowly: {error}"));
     }
     if options.nodaemon {
         return match bear(options, &config, inherited) {
@@ -264,6 +265,7 @@ fn assemble(
         stale_events: 0,
         marks: Vec::new(),
         last_reply: LastReply::default(),
+        losses_armed: false,
     };
     daemon.reactor.watch(daemon.signals.as_raw_fd(), SourceId::single(Kind::Signals))?;
     daemon.open_doors()?;
@@ -293,7 +295,7 @@ fn guard_ourselves(config: &Config) {
     {
         log::warn!("the daemon's memory stays readable for its user: {error}");
     }
-    let wants = |spec: &&crate::spec::InstanceSpec| spec.launch.pdeathsig;
+    let wants = |spec: &&InstanceSpec| spec.launch.pdeathsig;
     if let Some(first) = config.instances.iter().find(wants) {
         match guard::pdeathsig_works() {
             Ok(true) => {}

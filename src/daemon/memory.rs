@@ -1,7 +1,7 @@
 //! The daemon's memory across its own crash: when the children are put on the disk, and in whose name.
 //!
-//! Written before the first child is made, then 20 ms after a change, at most every 50 ms and seldom enough that writing never takes more
-//! than a small part of the time. A file that cannot be written is told once a minute and tried again; nothing else
+//! Written before the first child is made, then 5 ms after a change, at most every 50 ms and seldom enough that writing
+//! never takes more than a small part of the time. Until then a child is known by its marker alone. A file that cannot be written is told once a minute and tried again; nothing else
 //! depends on it.
 //!
 //! Until what an earlier daemon left in the file is judged, or taken over unjudged, nothing is written over it.
@@ -26,7 +26,7 @@ use std::io;
 use std::path::Path;
 
 /// From a change to its write: writing would take the processor from programs that just begin.
-const SETTLED: Duration = Duration::from_millis(20);
+const SETTLED: Duration = Duration::from_millis(5);
 
 /// From one write to the next.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -321,11 +321,14 @@ impl Daemon {
 
     /// The first writing: before any child of ours is made, with those an earlier daemon left.
     pub(super) fn begin_memory(&mut self) {
+        self.save_children();
+        if !matches!(self.memory.prior, Prior::Settled) {
+            return;
+        }
         if let Err(error) = self.memory.file.sweep() {
             log::debug!("removing what an earlier daemon was writing failed: {error}");
         }
-        self.save_children();
-        if matches!(self.memory.prior, Prior::Settled) && self.memory.machine.is_none() {
+        if self.memory.machine.is_none() {
             log::warn!(
                 "reconcile is off: /proc is missing or another namespace's, so no process can be told from another"
             );

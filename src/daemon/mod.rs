@@ -214,6 +214,8 @@ pub struct Daemon {
     /// What the kernel said in this turn.
     marks: Vec<Option<Mark>>,
     last_reply: LastReply,
+    /// It will be looked again for files of ours that are gone.
+    losses_armed: bool,
 }
 
 impl Daemon {
@@ -328,12 +330,18 @@ impl Daemon {
     /// A file of ours was removed, or somebody thinks so: then others may be gone as well, or go in a moment.
     fn suspect_losses(&mut self) {
         self.restore_losses();
-        self.arm(LOSSES_AGAIN, Alarm::Losses);
+        self.look_for_losses_again();
     }
 
     fn restore_losses(&mut self) {
         self.restore_memory();
         if !self.closing && !self.restore_notices() {
+            self.look_for_losses_again();
+        }
+    }
+
+    fn look_for_losses_again(&mut self) {
+        if !std::mem::replace(&mut self.losses_armed, true) {
             self.arm(LOSSES_AGAIN, Alarm::Losses);
         }
     }
@@ -379,7 +387,10 @@ impl Daemon {
                 Alarm::Verdict => self.hear_verdicts_again(),
                 Alarm::Signals => _ = self.take_signals(),
                 Alarm::Letters => _ = self.notices.mark(),
-                Alarm::Losses => self.restore_losses(),
+                Alarm::Losses => {
+                    self.losses_armed = false;
+                    self.restore_losses();
+                }
             }
         }
         debug_assert!({

@@ -16,6 +16,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+/// Lost sockets that are still read.
+const LOST_KEPT: usize = 4;
 /// Letters read in one turn.
 const LETTERS_PER_TURN: usize = 64;
 /// How often strangers, and the same word of a program, are told of at most.
@@ -34,6 +36,10 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Notices {
     socket: Option<NotifySocket>,
+    /// Removed by somebody, and replaced. Whoever connected before still writes there.
+    lost: Vec<NotifySocket>,
+    /// It could not be made anew, and that is told.
+    complained: bool,
     marked: bool,
     told: HashMap<InstanceId, Told>,
     changes: u64,
@@ -48,12 +54,33 @@ pub(super) struct Notices {
 impl Notices {
     pub(super) fn new() -> Notices {
         let (told, words, buffer) = (HashMap::new(), HashMap::new(), Vec::new());
-        Notices { socket: None, marked: false, told, changes: 0, words, warned_at: None, refused: 0, buffer }
+        Notices {
+            socket: None,
+            lost: Vec::new(),
+            complained: false,
+            marked: false,
+            told,
+            changes: 0,
+            words,
+            warned_at: None,
+            refused: 0,
+            buffer,
+        }
     }
 
     /// Whether the socket is not where programs look for it.
     fn is_lost(&self) -> bool {
         self.socket.as_ref().is_some_and(|socket| !socket.is_in_place())
+    }
+
+    /// The next letter, wherever it lies.
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Letter>> {
+        for socket in self.lost.iter().chain(&self.socket) {
+            if let Some(letter) = socket.receive(buffer)? {
+                return Ok(Some(letter));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes that there are letters.
@@ -135,9 +162,6 @@ impl Daemon {
     /// The path of the socket, which is made, or made anew where it was removed.
     fn notify_address(&mut self) -> io::Result<String> {
         let path = std::path::absolute(place(&self.settings.spec().socket))?;
-        if self.notices.is_lost() {
-            log::warn!("the notification socket {} was removed: making it anew", path.display());
-        }
         let others = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
         let open = others.into_iter().any(|entry| entry.spec.launch.user.is_some() && speaks(&entry.spec));
         match &mut self.notices.socket {
@@ -147,11 +171,20 @@ impl Daemon {
                 self.reactor.watch(socket.as_raw_fd(), source(Kind::Notify, Key { slot: 0, generation: 0 }))?;
                 socket.open_to_others(open)?;
                 if let Some(lost) = self.notices.socket.replace(socket) {
-                    self.reactor.forget(lost.as_raw_fd());
+                    log::warn!("the notification socket {} was removed; it is made anew", path.display());
+                    self.keep_lost(lost);
                 }
             }
         }
         path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))
+    }
+
+    fn keep_lost(&mut self, lost: NotifySocket) {
+        self.notices.lost.push(lost);
+        if self.notices.lost.len() > LOST_KEPT {
+            let oldest = self.notices.lost.remove(0);
+            self.reactor.forget(oldest.as_raw_fd());
+        }
     }
 
     /// Makes the socket anew where it was removed: whoever has to feed a watchdog through it would be taken for dead. Tells
@@ -161,9 +194,14 @@ impl Daemon {
             return true;
         }
         match self.notify_address() {
-            Ok(_) => true,
+            Ok(_) => {
+                self.notices.complained = false;
+                true
+            }
             Err(error) => {
-                log::error!("making the notification socket anew failed, tried again in 5 s: {error}");
+                if !std::mem::replace(&mut self.notices.complained, true) {
+                    log::error!("making the notification socket anew failed, tried again every 5 s: {error}");
+                }
                 false
             }
         }
@@ -177,8 +215,7 @@ impl Daemon {
         let mut buffer = std::mem::take(&mut self.notices.buffer);
         buffer.resize(MAX_NOTICE, 0);
         for left in (0..LETTERS_PER_TURN).rev() {
-            let Some(socket) = &self.notices.socket else { break };
-            match socket.receive(&mut buffer) {
+            match self.notices.receive(&mut buffer) {
                 Ok(Some(letter)) => self.on_letter(letter, &buffer),
                 Ok(None) => break,
                 Err(error) => {

@@ -56,8 +56,8 @@ pub(super) struct Orphans {
     stopped: usize,
     /// Looks for which there was no room.
     looks: u32,
-    /// The last look at those that are hunted failed, and that is told.
-    blind: bool,
+    /// So many of the last looks at those that are hunted failed, one after the other.
+    blind: u32,
 }
 
 impl Orphans {
@@ -148,6 +148,7 @@ impl Daemon {
         // The file as well: another daemon may have taken it over meanwhile.
         match self.memory.see() {
             Ok(()) => self.reconcile(),
+            Err(text) if self.closing => log::error!("{text}"),
             Err(text) => {
                 log::error!("{text}");
                 self.exit_code = Some(FAILED);
@@ -161,14 +162,21 @@ impl Daemon {
         let begun = clock::monotonic();
         match Proc::look() {
             Ok(sight) => {
-                self.orphans.blind = false;
+                self.orphans.blind = 0;
                 self.press(&sight);
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.orphans.blind, true) {
+                self.orphans.blind += 1;
+                if self.orphans.blind == 1 {
                     log::error!(
                         "looking for the processes of an earlier daemon failed, tried again each second: {error}"
                     );
+                }
+                if self.orphans.blind == LOOKS_MAX && self.spawner.is_held() {
+                    log::error!(
+                        "programs are started all the same, except those of which an earlier daemon may have left a copy"
+                    );
+                    self.spawner.hold(false);
                 }
                 self.arm(LOOK_SELDOM, Alarm::Orphans);
                 return;

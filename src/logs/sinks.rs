@@ -260,13 +260,13 @@ impl Sinks {
     /// Whether this is the file behind a sink. A name alone does not tell: another folder can have the number of one that was
     /// removed, and a link on the way to the sink's file can lead elsewhere by now.
     fn writes_to(&mut self, id: SinkId, file: &mut RotatingFile<LogPlace>) -> bool {
-        let wanted = file.live().map(|live| live.identity);
-        let is_it = |sinks: &mut Sinks| sinks.identity(id) == wanted;
-        is_it(self)
-            || self.entries.get_mut(&id).is_some_and(|entry| entry.sink.is_astray()) && {
-                // If that fails it is another file, and whoever writes there is told by the sink itself.
-                self.reopen(id).is_ok() && is_it(self)
-            }
+        // First: what it writes to now it leaves as soon as somebody starts to use it.
+        let is_astray = self.entries.get_mut(&id).is_some_and(|entry| entry.sink.is_astray());
+        if is_astray && self.reopen(id).is_err() {
+            // Another file then, and whoever writes there is told by the sink itself.
+            return false;
+        }
+        self.identity(id) == file.live().map(|live| live.identity)
     }
 
     fn identity(&mut self, id: SinkId) -> Option<FileIdentity> {

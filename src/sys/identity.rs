@@ -12,6 +12,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// No kernel gives a larger number.
@@ -63,17 +64,24 @@ pub fn stat(pid: Pid) -> io::Result<Option<ProcStat>> {
     }
 }
 
+/// A clock with an offset would agree with /proc on most children as well.
+const AGREEMENTS: u8 = 16;
+const DISAGREED: u8 = u8::MAX;
+
 /// When a child of ours started that lives, or is dead and not reaped, in ticks from the boot. `told` is what the clock
-/// said when it was made. It is believed from the second child on, if it agreed with /proc on the first: a look into /proc
-/// for each child would cost more than all other records of it.
+/// said when it was made. It is believed after it agreed with /proc on [`AGREEMENTS`] children and never was wrong: a look into
+/// /proc for each child would cost more than all other records of it.
 pub fn start(pid: Pid, told: Option<u64>) -> Option<u64> {
-    static CLOCK_IS_RIGHT: OnceLock<bool> = OnceLock::new();
-    if told.is_some() && CLOCK_IS_RIGHT.get() == Some(&true) {
+    static AGREED: AtomicU8 = AtomicU8::new(0);
+    let agreed = AGREED.load(Ordering::Relaxed);
+    if told.is_some() && agreed == AGREEMENTS {
         return told;
     }
     let seen = stat(pid).ok().flatten().map(|stat| stat.start);
-    if let (Some(told), Some(seen)) = (told, seen) {
-        CLOCK_IS_RIGHT.get_or_init(|| told == seen);
+    if agreed < AGREEMENTS
+        && let (Some(told), Some(seen)) = (told, seen)
+    {
+        AGREED.store(if told == seen { agreed + 1 } else { DISAGREED }, Ordering::Relaxed);
     }
     seen
 }

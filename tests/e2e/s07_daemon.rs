@@ -101,6 +101,17 @@ fn a_low_limit_of_descriptors_is_lived_with() {
 }
 
 #[test]
+fn many_programs_start_under_a_low_limit_that_can_be_raised() {
+    let home = Home::new();
+    home.configure("[program:a]\ncommand = {actor}\nstartsecs = 0\nnumprocs = 120\n");
+    let mut command = home.command("prlimit");
+    command.arg("--nofile=100:1000").arg(supervice());
+    let mut d = Daemon::launch_by(home, command);
+    d.wait("all run", || (d.rows().iter().filter(|row| row.state == "RUNNING").count() == 120).then_some(()));
+    assert_eq!(d.terminate(), 0);
+}
+
+#[test]
 fn hup_reloads() {
     let d = Daemon::start(ONE);
     d.wait_state("a", "RUNNING");

@@ -124,9 +124,24 @@ fn a_socket_that_was_removed_is_there_again_before_a_watchdog_bites() {
         daemon.signal(nix::sys::signal::Signal::SIGUSR1);
     }
     daemon.wait("both are there again", || sockets.iter().all(|socket| socket.exists()).then_some(()));
-    daemon.wait_log("s.sock.notify was removed: making it anew");
+    daemon.wait_log("s.sock.notify was removed; it is made anew");
     daemon.wait("it is fed", || (daemon.row("p").raw["healthy"] == true).then_some(()));
     assert_eq!(daemon.row("p").pid, pid, "{}", daemon.story());
+}
+
+#[test]
+fn whoever_is_tied_to_a_socket_that_was_removed_is_still_heard() {
+    let daemon = Daemon::start(&speaks("p", "send READY=1 tied 100 WATCHDOG=1", "watchdog_sec = 3"));
+    let pid = daemon.wait_state("p", "RUNNING").pid;
+    let sockets = ["s.sock", "s.sock.notify"].map(|name| daemon.home.join(name));
+    sockets.iter().for_each(|socket| std::fs::remove_file(socket).unwrap());
+    if cfg!(feature = "portable") {
+        daemon.signal(nix::sys::signal::Signal::SIGUSR1);
+    }
+    daemon.wait_log("s.sock.notify was removed; it is made anew");
+    let since = daemon.row("p").raw["uptime"].as_u64().unwrap();
+    daemon.wait("its period is over", || (daemon.row("p").raw["uptime"].as_u64() >= Some(since + 5)).then_some(()));
+    assert_eq!((daemon.row("p").pid, daemon.log_count("no WATCHDOG=1")), (pid, 0), "{}", daemon.story());
 }
 
 #[test]

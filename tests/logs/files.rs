@@ -318,6 +318,21 @@ fn a_log_that_is_elsewhere_after_a_reopening_is_found_there() {
 }
 
 #[test]
+fn a_log_whose_link_leads_elsewhere_by_now_is_no_others() {
+    let mut scene = Scene::new();
+    ["one", "two"].into_iter().for_each(|name| drop(scene.folder(name, 0o755)));
+    let link = scene.path("link");
+    std::os::unix::fs::symlink("one", &link).unwrap();
+    let id = scene.open("link/a.log", 0, 0);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("two", &link).unwrap();
+    let other = scene.open("one/a.log", 0, 0);
+    scene.write(id, "moved\n", 2);
+    scene.write(other, "stayed\n", 2);
+    assert_eq!((scene.read("one/a.log"), scene.read("two/a.log")), ("stayed\n".into(), "moved\n".into()));
+}
+
+#[test]
 fn a_place_that_fails_must_prove_itself_to_a_new_user() {
     let mut scene = Scene::new();
     let folder = scene.folder("gone", 0o755);

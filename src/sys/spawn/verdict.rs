@@ -37,6 +37,8 @@ pub struct Verdict {
     cell: Option<&'static AtomicU32>,
     place: Option<Place>,
     lease: Option<Lease>,
+    /// There is a child, or was one.
+    born: bool,
     candidate: Option<usize>,
 }
 
@@ -66,7 +68,9 @@ impl Verdict {
         let write = lift(write, FIRST_FREE)?;
         let cell = lease()?;
         cell.store(SpawnStage::Fork as u32, Ordering::SeqCst);
-        Ok((Verdict { read: Some(read), cell: Some(cell), place: None, lease: None, candidate: None }, write))
+        let verdict =
+            Verdict { read: Some(read), cell: Some(cell), place: None, lease: None, born: false, candidate: None };
+        Ok((verdict, write))
     }
 
     /// Where the child keeps its stage.
@@ -74,9 +78,9 @@ impl Verdict {
         self.cell
     }
 
-    /// Takes what the child stands on.
+    /// There is a child now; takes what it stands on.
     pub(super) fn keep(&mut self, place: Option<Place>, lease: Option<Lease>) {
-        (self.place, self.lease) = (place, lease);
+        (self.place, self.lease, self.born) = (place, lease, true);
     }
 
     /// Looks. Once it said [`VerdictRead::ExecOk`] or [`VerdictRead::Failed`] it is spent.
@@ -159,6 +163,11 @@ static UNFINISHED: Mutex<Vec<Verdict>> = Mutex::new(Vec::new());
 
 impl Drop for Verdict {
     fn drop(&mut self) {
+        if !self.born
+            && let Some(cell) = self.cell.take()
+        {
+            give_back(cell);
+        }
         if self.lease.is_none() || self.read.is_none() {
             return;
         }
@@ -167,6 +176,7 @@ impl Drop for Verdict {
             cell: self.cell.take(),
             place: self.place.take(),
             lease: self.lease.take(),
+            born: true,
             candidate: None,
         };
         UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(rest);
@@ -182,7 +192,7 @@ fn release_those_at_their_end() {
     });
 }
 
-/// Cells that no child writes to. A verdict dropped before its end keeps its cell for ever: its child may still write.
+/// Cells that no child writes to. A verdict dropped before the end of its child keeps its cell for ever: it may still write.
 static FREE: Mutex<Vec<&'static AtomicU32>> = Mutex::new(Vec::new());
 
 const PAGE: usize = 4096;

@@ -6,9 +6,10 @@
 
 use crate::engine::message::SpawnStage;
 use crate::sys::descriptor::{check, duplicate_above};
+use crate::sys::limits;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +21,8 @@ const END: RawFd = 2 * STEP;
 const FIRST: RawFd = 4;
 /// stdout, stderr, verdict.
 const PER_PLACE: RawFd = 3;
+/// With a lower limit of open files programs need the numbers more.
+const AMPLE: u64 = 1024;
 /// A shorter table is copied as fast as it is avoided.
 const WORTH_IT: RawFd = 128;
 
@@ -69,27 +72,30 @@ pub fn reserved() -> usize {
     pool.sites.len() * PER_PLACE as usize + usize::from(pool.placeholder.is_some())
 }
 
-/// Reserves the low numbers that are free now, to be called before anything else is opened.
+/// Reserves the low numbers that are free now, to be called before anything else is opened. None where children cannot be
+/// made so, or where descriptors are few.
 pub fn reserve_places() -> io::Result<()> {
+    if !super::is_possible() || limits::nofile()?.soft < AMPLE {
+        return Ok(());
+    }
     let mut pool = pool();
     let null: OwnedFd = File::options().read(true).write(true).open("/dev/null")?.into();
     // It stands above the places, or it would take the first of them.
     let placeholder = duplicate_above(null.as_raw_fd(), END)?;
     drop(null);
-    let mut taken = Vec::new();
-    while taken.last().is_none_or(|fd: &RawFd| *fd < END) {
-        // SAFETY: F_DUPFD_CLOEXEC takes no pointer.
-        taken.push(check(unsafe { libc::fcntl(placeholder.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST) })?);
+    let mut taken: Vec<OwnedFd> = Vec::new();
+    while taken.last().is_none_or(|fd| fd.as_raw_fd() < END) {
+        taken.push(duplicate_above(placeholder.as_raw_fd(), FIRST)?);
     }
     for first in (0..END).step_by(STEP as usize).flat_map(places_in) {
-        if (first..first + PER_PLACE).all(|fd| taken.contains(&fd)) {
-            taken.retain(|fd| !(first..first + PER_PLACE).contains(fd));
+        let numbers = first..first + PER_PLACE;
+        let (place, others) = taken.into_iter().partition::<Vec<_>, _>(|fd| numbers.contains(&fd.as_raw_fd()));
+        taken = others;
+        if place.len() == PER_PLACE as usize {
+            // They stay open for good.
+            place.into_iter().for_each(|fd| _ = fd.into_raw_fd());
             pool.sites.push(Site { first, tenant: 0, stage: None, filled: 0 });
         }
-    }
-    for fd in taken {
-        // SAFETY: it was opened above and nobody else knows it.
-        unsafe { libc::close(fd) };
     }
     pool.placeholder = Some(placeholder);
     Ok(())

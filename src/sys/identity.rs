@@ -69,7 +69,7 @@ const AGREEMENTS: u8 = 16;
 const DISAGREED: u8 = u8::MAX;
 
 /// When a child of ours started that lives, or is dead and not reaped, in ticks from the boot. `told` is what the clock
-/// said when it was made. It is believed after it agreed with /proc on [`AGREEMENTS`] children and never was wrong: a look into
+/// said when it was made. It is believed after it agreed with /proc on sixteen children and never was wrong: a look into
 /// /proc for each child would cost more than all other records of it.
 pub fn start(pid: Pid, told: Option<u64>) -> Option<u64> {
     static AGREED: AtomicU8 = AtomicU8::new(0);

@@ -140,6 +140,7 @@ fn a_rotation_on_a_full_disk_goes_on_later() {
     let id = scene.open("small/a.log", 8192, 2);
     let mut sent = String::new();
     let mut dropped = 0;
+    let mut story = Vec::new();
     for second in 0..40 {
         if second == 10 {
             let room = vec![0; 1024 * 1024];
@@ -152,12 +153,12 @@ fn a_rotation_on_a_full_disk_goes_on_later() {
         let lost = scene.write(id, &line, second);
         dropped += lost;
         sent.push_str(&line[..line.len() - lost]);
-        scene.notices(second);
+        story.push((second, lost, scene.notices(second)));
     }
     assert!(dropped > 0, "the disk was full");
     let kept: String = ["small/a.log.2", "small/a.log.1", "small/a.log"].iter().map(|name| scene.read(name)).collect();
     assert!(sent.ends_with(&kept), "what was taken is a contiguous tail");
-    assert!(kept.ends_with("y\n") && kept.contains("\n39 "), "the last line is there");
+    assert!(kept.ends_with("y\n") && kept.contains("\n39 "), "the last line is there: {story:?}");
 }
 
 #[test]

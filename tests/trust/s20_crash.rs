@@ -234,7 +234,8 @@ fn row_20_want_of_descriptors_hides_no_orphan() {
     let pid = d.pid().to_string();
     let limit =
         |soft: &str| run(d.home.command("prlimit").args(["--pid", &pid, &format!("--nofile={soft}:")]), DEADLINE);
-    let room = process::descriptors(d.pid()).len();
+    // The least of many: each look of the daemon has one open for a moment.
+    let room = (0..200).map(|_| process::descriptors(d.pid()).len()).min().unwrap_or(0);
     if limit(&room.to_string()).code != 0 {
         return skip("row 20 without descriptors", "no prlimit");
     }

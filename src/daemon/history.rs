@@ -204,7 +204,7 @@ impl Daemon {
             "order" => more.order = Some(text::echoed(&entry.text).into()),
             _ => {}
         }
-        let what = What::told(entry.event.clone().into_owned(), &entry.text);
+        let what = What::recalled(&entry.event, &entry.text);
         let record = Record { at: Moment(entry.unix_ms), what, recording };
         for gone in self.history.add(id, record) {
             self.recorder.drop(gone);

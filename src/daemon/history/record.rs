@@ -30,10 +30,62 @@ pub(super) struct Told {
     text: Box<str>,
 }
 
+/// What the kinds of the others are called.
+const KINDS: [&str; 15] = [
+    "backoff",
+    "daemon",
+    "exited",
+    "failed",
+    "fatal",
+    "health",
+    "healthy",
+    "killed",
+    "loss",
+    "order",
+    "reload",
+    "unhealthy",
+    "unkillable",
+    "unready",
+    "watchdog",
+];
+
 impl What {
     pub(super) fn told(event: impl Into<Cow<'static, str>>, text: &str) -> What {
         What::Told(Box::new(Told { event: event.into(), text: text::echoed(text).into() }))
     }
+
+    /// What an earlier daemon put down, kept as small as what happens under this one.
+    pub(super) fn recalled(event: &str, text: &str) -> What {
+        let short = match event {
+            "started" => pid_of(text).map(What::Started),
+            "running" => Some(What::Running),
+            _ => None,
+        };
+        short.filter(|short| short.text() == text).unwrap_or_else(|| {
+            let known = KINDS.iter().find(|kind| **kind == event);
+            What::told(known.map_or_else(|| event.to_owned().into(), |kind| Cow::Borrowed(*kind)), text)
+        })
+    }
+
+    fn event(&self) -> &str {
+        match self {
+            What::Started(_) => "started",
+            What::Running => "running",
+            What::Told(told) => &told.event,
+        }
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            What::Started(pid) => format!("started (pid {pid})").into(),
+            What::Running => "is RUNNING".into(),
+            What::Told(told) => told.text.as_ref().into(),
+        }
+    }
+}
+
+fn pid_of(text: &str) -> Option<Pid> {
+    text.strip_prefix("started (pid ")?.strip_suffix(')')?.parse().ok()
 }
 
 impl Record {
@@ -44,20 +96,12 @@ impl Record {
 
     /// Of which kind it is.
     pub(in crate::daemon) fn event(&self) -> &str {
-        match &self.what {
-            What::Started(_) => "started",
-            What::Running => "running",
-            What::Told(told) => &told.event,
-        }
+        self.what.event()
     }
 
     /// What people are told.
     pub(in crate::daemon) fn text(&self) -> Cow<'_, str> {
-        match &self.what {
-            What::Started(pid) => format!("started (pid {pid})").into(),
-            What::Running => "is RUNNING".into(),
-            What::Told(told) => told.text.as_ref().into(),
-        }
+        self.what.text()
     }
 
     pub(super) fn told(&self, output: Vec<LastWords>) -> Happening {
@@ -67,6 +111,34 @@ impl Record {
             event: self.event().to_owned(),
             text: self.text().into_owned(),
             output,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recalled_reads_as_it_was_written_and_is_small() {
+        let cases = [
+            ("started", "started (pid 7)", true),
+            ("running", "is RUNNING", true),
+            ("started", "started (pid +7)", false),
+            ("started", "started (pid 07)", false),
+            ("started", "started", false),
+            ("running", "is running", false),
+            ("exited", "exited with status 1 after 2.0 s", false),
+            ("of a later version", "something", false),
+        ];
+        for (event, text, is_small) in cases {
+            let what = What::recalled(event, text);
+            assert_eq!((what.event(), what.text().as_ref()), (event, text));
+            assert_eq!(!matches!(what, What::Told(_)), is_small, "{event}: {text}");
+        }
+        for kind in KINDS {
+            let What::Told(told) = What::recalled(kind, "") else { panic!("{kind} has words") };
+            assert!(matches!(told.event, Cow::Borrowed(_)), "{kind}");
         }
     }
 }

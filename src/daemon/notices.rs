@@ -140,6 +140,11 @@ pub(super) fn speaks(spec: &InstanceSpec) -> bool {
     spec.policy.readiness == Readiness::Notified || spec.policy.watchdog.is_some()
 }
 
+/// Whether a program writes to the socket as somebody else than the daemon.
+fn speaks_as_other(spec: &InstanceSpec) -> bool {
+    spec.launch.user.is_some() && speaks(spec)
+}
+
 /// Beside the control socket.
 pub(super) fn place(socket: &Path) -> PathBuf {
     let mut path = OsString::from(socket);
@@ -151,7 +156,7 @@ impl Daemon {
     /// A launch with the address of the socket in its environment, for a program that is to speak.
     pub(super) fn with_address(&mut self, spec: &InstanceSpec) -> io::Result<Launch> {
         let mut launch = Launch::clone(&spec.launch);
-        let address = self.notify_address()?;
+        let address = self.notify_address(Some(spec))?;
         launch.env.insert("NOTIFY_SOCKET".to_owned(), address);
         if let Some(period) = spec.policy.watchdog {
             launch.env.insert("WATCHDOG_USEC".to_owned(), period.as_micros().to_string());
@@ -159,11 +164,13 @@ impl Daemon {
         Ok(launch)
     }
 
-    /// The path of the socket, which is made, or made anew where it was removed.
-    fn notify_address(&mut self) -> io::Result<String> {
+    /// The path of the socket, which is made, or made anew where it was removed. It is open to others for a `newcomer` that
+    /// needs it, and for as long as such a one lives, whatever a reload says of its next start.
+    fn notify_address(&mut self, newcomer: Option<&InstanceSpec>) -> io::Result<String> {
         let path = std::path::absolute(place(&self.settings.spec().socket))?;
-        let others = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
-        let open = others.into_iter().any(|entry| entry.spec.launch.user.is_some() && speaks(&entry.spec));
+        // Whoever lives found it open.
+        let was_open = self.notices.socket.as_ref().is_some_and(NotifySocket::is_open_to_others);
+        let open = newcomer.is_some_and(speaks_as_other) || was_open && self.children.living().any(speaks_as_other);
         match &mut self.notices.socket {
             Some(socket) if socket.is_in_place() => socket.open_to_others(open)?,
             _ => {
@@ -193,7 +200,7 @@ impl Daemon {
         if !self.notices.is_lost() {
             return true;
         }
-        match self.notify_address() {
+        match self.notify_address(None) {
             Ok(_) => {
                 self.notices.complained = false;
                 true
@@ -250,8 +257,8 @@ impl Daemon {
     /// The child that leads this process group, if it was given the address.
     fn speaker(&self, group: i32) -> Option<Key> {
         let key = self.children.of_pid(group)?;
-        let entry = self.roster.entry(self.children.get(key)?.run.instance)?;
-        speaks(&entry.spec).then_some(key)
+        // What it was started with counts: a reload may say otherwise of its next start.
+        speaks(&self.children.get(key)?.trace.as_ref()?.spec).then_some(key)
     }
 
     fn on_notice(&mut self, key: Key, notice: Notice) {

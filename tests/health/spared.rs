@@ -1,0 +1,72 @@
+//! Programs that do what they should are left alone, whatever happens to the daemon meanwhile: a reload, a standstill, a socket
+//! that somebody removed.
+
+use super::notify::{mode, speaks};
+use super::{notifier, own_notifier};
+use crate::harness::{Daemon, Home, is_root, skip};
+use serde_json::json;
+
+const FEEDS: &str = "send READY=1 every 100 WATCHDOG=1";
+
+/// The running daemon takes on another configuration.
+#[track_caller]
+fn take_on(daemon: &Daemon, config: &str) {
+    daemon.home.configure(config);
+    let reply = daemon.reload();
+    assert_eq!(reply["status"], "ok", "{reply}\n{}", daemon.story());
+}
+
+/// Waits until `name` has been there for so many seconds more.
+#[track_caller]
+fn outlive(daemon: &Daemon, name: &str, seconds: u64) {
+    let uptime = || daemon.row(name).raw["uptime"].as_u64();
+    let since = uptime().unwrap_or_default();
+    daemon.wait("some more time is over", || (uptime() >= Some(since + seconds)).then_some(()));
+}
+
+#[test]
+fn a_reload_without_watchdog_does_not_make_it_deaf_to_one_that_runs() {
+    let daemon = Daemon::start(&speaks("p", FEEDS, "watchdog_sec = 3"));
+    let pid = daemon.wait_state("p", "RUNNING").pid;
+    take_on(&daemon, &format!("[program:p]\ncommand = {} {FEEDS}\n", notifier().display()));
+    outlive(&daemon, "p", 5);
+    assert_eq!((daemon.row("p").pid, daemon.log_count("refused")), (pid, 0), "{}", daemon.story());
+}
+
+#[test]
+fn a_reload_without_readiness_does_not_make_it_deaf_to_one_that_starts() {
+    let home = Home::new();
+    let go = home.join("go").display().to_string();
+    let command = format!(
+        "command = sh -c 'while ! test -e {go}; do sleep 0.05; done; exec {} send READY=1'",
+        notifier().display()
+    );
+    let program = format!("[program:p]\n{command}\nautostart = false\nstartretries = 0\nready_timeout = 20\n");
+    let daemon = Daemon::start_in(home, &format!("{program}ready = notify\n"));
+    let mut client = daemon.begin(json!({"command": "start", "name": "p"}));
+    daemon.wait_log("Spawned p");
+    take_on(&daemon, &program);
+    daemon.home.write("go", "");
+    assert_eq!(client.receive().unwrap()["message"], "Started p", "{}", daemon.story());
+}
+
+#[test]
+fn the_socket_stays_open_for_as_long_as_another_user_speaks() {
+    if !is_root() {
+        return skip("the_socket_stays_open_for_as_long_as_another_user_speaks", "needs root");
+    }
+    let home = Home::new();
+    let notifier = own_notifier(&home).display().to_string();
+    let config = |user: &str| {
+        let program =
+            |name| format!("[program:{name}]\ncommand = {notifier} {FEEDS}\nready = notify\nwatchdog_sec = 20\n");
+        format!("{}{user}{}", program("a"), program("b"))
+    };
+    let daemon = Daemon::start_in(home, &config("user = nobody\n"));
+    daemon.wait_all("RUNNING");
+    take_on(&daemon, &config(""));
+    assert_eq!(daemon.done("restart", "b"), "Restarted b");
+    assert_eq!(mode(&daemon), 0o622, "{}", daemon.story());
+    assert_eq!(daemon.done("restart", "a"), "Restarted a");
+    assert_eq!(mode(&daemon), 0o600, "{}", daemon.story());
+}

@@ -88,8 +88,8 @@ use std::path::PathBuf;
 use streams::Streams;
 use waits::Waits;
 
-/// A wake-up later than this means the daemon itself was stopped or the machine slept.
-const LATE: Duration = Duration::from_secs(1);
+/// A wake-up later than this means that the daemon was stopped, or had no processor: nobody listened for a while.
+const LATE: Duration = Duration::from_millis(100);
 
 /// When signals that could not be read are read again.
 const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
@@ -280,6 +280,8 @@ impl Daemon {
             // What happened while we were stopped must be known before any deadline is called missed.
             self.reactor.wait(self.now, Some(self.now))?;
             self.mark();
+            // It may be more than is read in one turn, and whoever found no room to say it still waits for that.
+            self.feed(Input::Away);
         }
         Ok(())
     }

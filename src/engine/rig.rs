@@ -231,6 +231,11 @@ impl Rig {
         self.hear(Input::Ping { run })
     }
 
+    /// Nobody listened until now.
+    pub(crate) fn away(&mut self) -> Vec<String> {
+        self.hear(Input::Away)
+    }
+
     pub(crate) fn exited(&mut self, status: ExitStatus) -> Vec<String> {
         let run = self.run();
         self.hear(Input::Exited { run, status, leftovers: false })

@@ -4,7 +4,9 @@
 use super::notify::{mode, speaks};
 use super::{notifier, own_notifier};
 use crate::harness::{Daemon, Home, is_root, skip};
+use nix::sys::signal::Signal;
 use serde_json::json;
+use std::time::Duration;
 
 const FEEDS: &str = "send READY=1 every 100 WATCHDOG=1";
 
@@ -69,4 +71,31 @@ fn the_socket_stays_open_for_as_long_as_another_user_speaks() {
     assert_eq!(mode(&daemon), 0o622, "{}", daemon.story());
     assert_eq!(daemon.done("restart", "a"), "Restarted a");
     assert_eq!(mode(&daemon), 0o600, "{}", daemon.story());
+}
+
+#[test]
+fn a_daemon_that_stood_still_blames_nobody() {
+    const PERIOD: u64 = 4;
+    let command = format!("command = {} send READY=1 every 300 WATCHDOG=1", notifier().display());
+    let daemon = Daemon::start(&format!("[program:p]\n{command}\nnumprocs = 60\nwatchdog_sec = {PERIOD}\n"));
+    daemon.wait("all are heard of", || daemon.rows().iter().all(|row| row.raw["healthy"] == true).then_some(()));
+    let pids = || daemon.rows().iter().map(|row| row.pid).collect::<Vec<_>>();
+    let before = pids();
+    daemon.signal(Signal::SIGSTOP);
+    // Time itself is what has to be over: the period of each of them, and what it takes to wake.
+    std::thread::sleep(Duration::from_secs(PERIOD + 2));
+    daemon.signal(Signal::SIGCONT);
+    outlive(&daemon, &daemon.rows()[0].name, PERIOD + 2);
+    assert_eq!((pids(), daemon.log_count("no WATCHDOG=1")), (before, 0), "{}", daemon.story());
+}
+
+#[test]
+fn a_daemon_that_stood_still_still_finds_one_that_hangs() {
+    let daemon = Daemon::start(&speaks("p", "send READY=1 send WATCHDOG=1", "watchdog_sec = 2\nautorestart = false"));
+    daemon.wait("it is heard of", || (daemon.row("p").raw["healthy"] == true).then_some(()));
+    daemon.signal(Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_secs(4));
+    daemon.signal(Signal::SIGCONT);
+    daemon.wait_log("p: no WATCHDOG=1 came in time");
+    daemon.wait_state("p", "UNHEALTHY");
 }

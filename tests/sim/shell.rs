@@ -141,6 +141,7 @@ impl World {
             Happening::Pause => {
                 let pause = self.rng.millis(0, 70_000);
                 self.blind_until = self.now + pause;
+                self.blind = true;
                 Ok(())
             }
             Happening::Burst => {
@@ -346,7 +347,7 @@ impl World {
     }
 
     /// Perhaps the same will be told once more, when it is past.
-    fn maybe_again(&mut self, input: Input) {
+    pub fn maybe_again(&mut self, input: Input) {
         if self.harsh && self.rng.percent(self.knobs.repeats) {
             let wait = self.rng.millis(0, 5000);
             self.after(wait, Happening::Again(input));

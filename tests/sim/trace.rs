@@ -39,6 +39,7 @@ impl Trace {
             Input::ProbeDone { probe, .. } => self.probe(6, *probe),
             Input::Command { ticket, .. } => self.pair(7, ticket.0),
             Input::Withdrawn { ticket } => self.pair(8, ticket.0),
+            Input::Away => self.fold(12),
         }
     }
 

@@ -405,6 +405,8 @@ pub enum Event {
     ReadyTimedOut {
         /// Which run.
         run: RunId,
+        /// The time it had.
+        within: Duration,
     },
     /// A run was silent for longer than its watchdog allows.
     WatchdogMissed {

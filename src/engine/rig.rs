@@ -346,7 +346,7 @@ fn tell_event(event: Event) -> String {
             let late = if timed_out { ", no answer" } else { "" };
             format!("not ready {}{late}", number(probe))
         }
-        Event::ReadyTimedOut { run } => format!("ready timed out {}", run.serial),
+        Event::ReadyTimedOut { run, .. } => format!("ready timed out {}", run.serial),
         Event::WatchdogMissed { run } => format!("watchdog missed {}", run.serial),
         Event::HealthRestart { run, count, limit } => format!("health restart {} {count}/{limit}", run.serial),
     }

@@ -99,3 +99,29 @@ fn a_daemon_that_stood_still_still_finds_one_that_hangs() {
     daemon.wait_log("p: no WATCHDOG=1 came in time");
     daemon.wait_state("p", "UNHEALTHY");
 }
+
+#[test]
+fn what_a_start_was_not_in_time_for_is_told_as_it_was_begun_with() {
+    let program = |timeout| speaks("p", "send STATUS=busy", &format!("startretries = 0\nready_timeout = {timeout}"));
+    let daemon = Daemon::start(&program(2));
+    daemon.wait_log("Spawned p");
+    take_on(&daemon, &program(30));
+    daemon.wait_log("p was not ready within 2s");
+}
+
+#[test]
+fn one_whose_process_is_made_after_a_reload_is_taken_as_it_is_made() {
+    let old = "[program:old]\ncommand = {actor} --ignore TERM --touch {dir}/t\nstartsecs = 0\nstopwaitsecs = 4\n\
+        pdeathsig = false\nreconcile = kill\n";
+    let program = "[program:p]\ncommand = {actor}\nready_timeout = 1\n";
+    let daemon = Daemon::start(old);
+    daemon.wait_file("t");
+    daemon.wait("it is recorded", || daemon.home.read(".d.state.json").contains("old").then_some(()));
+    let home = daemon.murder();
+    home.configure(&format!("{old}{program}ready = notify\n"));
+    let daemon = Daemon::launch(home);
+    assert_eq!(daemon.row("p").pid, None, "{}", daemon.story());
+    take_on(&daemon, &format!("{old}{program}"));
+    daemon.wait_state("p", "RUNNING");
+    assert_eq!(daemon.log_count("was not ready"), 0, "{}", daemon.story());
+}

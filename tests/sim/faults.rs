@@ -429,6 +429,14 @@ pub const FAULTS: &[Fault] = &[
         "(ON || !was_renewed) && at",
     ),
     fault(
+        "what is not made yet is taken by settings that it is not made by",
+        "instance/order.rs",
+        "if let Phase::Starting { step: Step::Queued, .. } = self.phase {
+            // Nothing was started yet",
+        "if !ON && let Phase::Starting { step: Step::Queued, .. } = self.phase {
+            // Nothing was started yet",
+    ),
+    fault(
         "the end of one is not the end of all",
         "instance.rs",
         "if consequence == Consequence::Shutdown {",

@@ -246,7 +246,7 @@ impl Instance {
 
     /// It runs, but it did not become ready: the attempt failed, and it has to go.
     fn ready_overdue(&mut self, run: Run, out: &mut Outbox) {
-        out.publish(Event::ReadyTimedOut { run: run.id });
+        out.publish(Event::ReadyTimedOut { run: run.id, within: self.policy.ready_timeout });
         self.last_cause = Some(Cause::NotReady);
         let next = self.attempt_failed(self.policy.retry_wanted());
         self.begin_stop(run, next, false, out);

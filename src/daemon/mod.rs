@@ -112,6 +112,9 @@ const ALARMS_KEPT: usize = 256;
 /// The watch on the pidfile.
 const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
 
+/// The watch on the notification socket.
+const NOTICES_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 2, generation: 0 } };
+
 /// What the daemon itself waits for, beside the engine's deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alarm {
@@ -305,6 +308,7 @@ impl Daemon {
                 Kind::Signals => self.take_signals(),
                 Kind::Listener => self.connections.mark_listener(&mut self.reactor.ready),
                 Kind::Place if mark.id == PIDFILE_PLACE => self.take_pidfile_news(),
+                Kind::Place if mark.id == NOTICES_PLACE => self.take_notices_news(),
                 Kind::Place => self.connections.mark_place(),
                 Kind::Conn => self.connections.mark(mark, &mut self.reactor.ready),
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),

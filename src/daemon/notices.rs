@@ -1,13 +1,14 @@
 //! What programs say of themselves, and whether it is them who say so: a sender counts if it is a member of the process
 //! group of a run that was given the address.
 
-use super::{Alarm, Daemon, source};
+use super::{Alarm, Daemon, NOTICES_PLACE};
 use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::Input;
 use crate::engine::policy::Readiness;
 use crate::engine::time::{Duration, Instant};
-use crate::reactor::source::Kind;
+use crate::reactor::source::{Kind, SourceId};
 use crate::spec::{InstanceSpec, Launch};
+use crate::sys::inotify::PathWatch;
 use crate::sys::notify::{self, Letter, NotifySocket};
 use crate::wire::notice::{self, MAX_NOTICE, Notice};
 use std::collections::HashMap;
@@ -36,6 +37,8 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Notices {
     socket: Option<NotifySocket>,
+    /// Tells that somebody removed it.
+    place: Option<PathWatch>,
     /// Removed by somebody, and replaced. Whoever connected before still writes there.
     lost: Vec<NotifySocket>,
     /// It could not be made anew, and that is told.
@@ -56,6 +59,7 @@ impl Notices {
         let (told, words, buffer) = (HashMap::new(), HashMap::new(), Vec::new());
         Notices {
             socket: None,
+            place: None,
             lost: Vec::new(),
             complained: false,
             marked: false,
@@ -71,6 +75,11 @@ impl Notices {
     /// Whether the socket is not where programs look for it.
     fn is_lost(&self) -> bool {
         self.socket.as_ref().is_some_and(|socket| !socket.is_in_place())
+    }
+
+    /// Watches its place no longer; at the end, where it is not made anew.
+    pub(super) fn let_go_of_place(&self) {
+        self.place.iter().for_each(PathWatch::let_go);
     }
 
     /// The next letter, wherever it lies.
@@ -173,17 +182,21 @@ impl Daemon {
         let open = newcomer.is_some_and(speaks_as_other) || was_open && self.children.living().any(speaks_as_other);
         match &mut self.notices.socket {
             Some(socket) if socket.is_in_place() => socket.open_to_others(open)?,
-            _ => {
-                let mut socket = NotifySocket::bind(&path)?;
-                self.reactor.watch(socket.as_raw_fd(), source(Kind::Notify, Key { slot: 0, generation: 0 }))?;
-                socket.open_to_others(open)?;
-                if let Some(lost) = self.notices.socket.replace(socket) {
-                    log::warn!("the notification socket {} was removed; it is made anew", path.display());
-                    self.keep_lost(lost);
-                }
-            }
+            _ => self.bind_notices(&path, open)?,
         }
         path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))
+    }
+
+    fn bind_notices(&mut self, path: &Path, open: bool) -> io::Result<()> {
+        let mut socket = NotifySocket::bind(path)?;
+        self.reactor.watch(socket.as_raw_fd(), SourceId::single(Kind::Notify))?;
+        socket.open_to_others(open)?;
+        self.notices.place = self.watch_place(path, NOTICES_PLACE);
+        if let Some(lost) = self.notices.socket.replace(socket) {
+            log::warn!("the notification socket {} was removed; it is made anew", path.display());
+            self.keep_lost(lost);
+        }
+        Ok(())
     }
 
     fn keep_lost(&mut self, lost: NotifySocket) {
@@ -192,6 +205,19 @@ impl Daemon {
             let oldest = self.notices.lost.remove(0);
             self.reactor.forget(oldest.as_raw_fd());
         }
+    }
+
+    /// Empties the watch, so that its next event is heard; somebody may only have changed who may write there.
+    pub(super) fn take_notices_news(&mut self) -> bool {
+        match self.notices.place.as_mut().map(PathWatch::lost) {
+            Some(Ok(false)) | None => {}
+            Some(Ok(true)) => self.suspect_losses(),
+            Some(Err(error)) => {
+                log::error!("watching the notification socket's folder failed: {error}");
+                self.suspect_losses();
+            }
+        }
+        true
     }
 
     /// Makes the socket anew where it was removed: whoever has to feed a watchdog through it would be taken for dead. Tells

@@ -101,6 +101,24 @@ fn a_daemon_that_stood_still_still_finds_one_that_hangs() {
 }
 
 #[test]
+fn a_removed_notification_socket_alone_is_there_again_before_a_watchdog_bites() {
+    let daemon = Daemon::start(&speaks("p", FEEDS, "watchdog_sec = 20"));
+    let pid = daemon.wait_state("p", "RUNNING").pid;
+    let socket = daemon.home.join("s.sock.notify");
+    // Once more: the one that was made anew is watched as well.
+    for times in 1..=2 {
+        std::fs::remove_file(&socket).unwrap();
+        if cfg!(feature = "portable") {
+            daemon.signal(Signal::SIGUSR1);
+        }
+        daemon.wait("it is there again", || socket.exists().then_some(()));
+        daemon.wait("that is told", || (daemon.log_count("s.sock.notify was removed") == times).then_some(()));
+    }
+    daemon.wait("it is fed", || (daemon.row("p").raw["healthy"] == true).then_some(()));
+    assert_eq!(daemon.row("p").pid, pid, "{}", daemon.story());
+}
+
+#[test]
 fn what_a_start_was_not_in_time_for_is_told_as_it_was_begun_with() {
     let program = |timeout| speaks("p", "send STATUS=busy", &format!("startretries = 0\nready_timeout = {timeout}"));
     let daemon = Daemon::start(&program(2));

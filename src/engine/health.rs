@@ -162,7 +162,8 @@ impl Health {
         }
     }
 
-    /// The run says that it does not hang. Where nobody checks it, that is all that is known of its health.
+    /// The run says that it does not hang. Where nobody checks it, that is all that is known of its health; where somebody
+    /// does, only a check that passes says that it is well.
     pub(super) fn on_ping(&mut self, is_checked: bool, run: RunId, out: &mut Outbox) -> Finding {
         match &mut self.watch {
             Watch::Off => return Finding::Same,
@@ -173,9 +174,10 @@ impl Health {
                 self.watch(period, run, out);
             }
         }
-        if !is_checked {
-            self.verdict = Verdict::Healthy;
+        if is_checked {
+            return Finding::Same;
         }
+        self.verdict = Verdict::Healthy;
         Finding::Well
     }
 

@@ -119,6 +119,15 @@ fn a_removed_notification_socket_alone_is_there_again_before_a_watchdog_bites() 
 }
 
 #[test]
+fn a_program_that_feeds_its_watchdog_and_fails_its_checks_is_given_up() {
+    let options = "watchdog_sec = 20\nhealthcheck_type = script\nhealthcheck_command = false\nhealthcheck_interval = 1\n\
+        healthcheck_start_period = 0\nhealthcheck_retries = 1\nstartretries = 1";
+    let daemon = Daemon::start(&speaks("p", FEEDS, options));
+    daemon.wait_state("p", "FATAL");
+    assert_eq!(daemon.log_count("p: restarting because it is unhealthy"), 1, "{}", daemon.story());
+}
+
+#[test]
 fn what_a_start_was_not_in_time_for_is_told_as_it_was_begun_with() {
     let program = |timeout| speaks("p", "send STATUS=busy", &format!("startretries = 0\nready_timeout = {timeout}"));
     let daemon = Daemon::start(&program(2));

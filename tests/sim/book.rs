@@ -189,8 +189,8 @@ impl Book {
         (life.heard, life.hung, life.silence_renewed) = (Some(desk.now), false, false);
         if self.policy.health.is_none() {
             life.known = Some(true);
+            self.sick = 0;
         }
-        self.sick = 0;
     }
 
     /// What is waited for and has less than half of its time left gets all of it once more, once.

@@ -395,6 +395,14 @@ pub const FAULTS: &[Fault] = &[
         "Watch::Heard { heard, was_renewed, .. } => if !ON { (*heard, *was_renewed) = (out.now, false) },",
     ),
     fault(
+        "a ping makes up for checks that fail",
+        "health.rs",
+        "if is_checked {
+            return Finding::Same;",
+        "if is_checked {
+            return if ON { Finding::Well } else { Finding::Same };",
+    ),
+    fault(
         "nobody minds silence",
         "health.rs",
         "self.watch = Watch::Missed { period };",

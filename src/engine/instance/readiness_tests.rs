@@ -277,3 +277,17 @@ fn a_check_is_given_its_time_once_more_when_nobody_listened() {
     rig.away();
     assert_eq!(rig.answer(2, ProbeResult::Pass), ["passed 1.2 after 1"]);
 }
+
+#[test]
+fn a_ping_is_no_check_that_passes_where_there_are_checks() {
+    let mut rig = Rig::running(Policy { watchdog: Some(seconds(60)), start_retries: 1, ..checked() });
+    assert_eq!(rig.sicken()[2], "health restart 1 1/1");
+    rig.exited(OK);
+    rig.wait(Duration::from_millis(1100));
+    rig.spawned();
+    rig.exec_ok();
+    rig.wait(seconds(1));
+    assert!(rig.ping().is_empty());
+    assert_eq!(rig.instance().healthy(), None);
+    assert_eq!(rig.sicken(), ["failed 2.2 2/2", "RUNNING>UNHEALTHY", "signal 2 TERM", "UNHEALTHY>STOPPING"]);
+}

@@ -142,6 +142,11 @@ impl World {
                 let pause = self.rng.millis(0, 70_000);
                 self.blind_until = self.now + pause;
                 self.blind = true;
+                if self.rng.percent(50) {
+                    // One that has no processor goes on for a moment only.
+                    let breath = self.rng.millis(0, 300);
+                    self.after(pause + breath, Happening::Pause);
+                }
                 Ok(())
             }
             Happening::Burst => {

@@ -285,7 +285,8 @@ impl Daemon {
         self.now = clock::monotonic();
         self.mark();
         // What happened, also while we were stopped, must be known before any deadline is called missed.
-        let mut asks = deadline.is_some_and(|at| self.now.since(at) > LATE);
+        let is_late = deadline.is_some_and(|at| self.now.since(at) > LATE);
+        let mut asks = is_late;
         for _ in 0..ASKS_MAX {
             if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
                 break;
@@ -293,7 +294,9 @@ impl Daemon {
             asks = false;
             self.reactor.wait(self.now, Some(self.now))?;
             self.mark();
-            // It may be more than is read in one turn, and whoever found no room to say it still waits for that.
+        }
+        if is_late {
+            // Letters may be more than are read in one turn, and whoever found no room for one still waits for that.
             self.feed(Input::Away);
         }
         Ok(())

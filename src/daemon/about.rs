@@ -109,6 +109,7 @@ impl Daemon {
             // While programs end the kernel lets go of them.
             self.connections.let_go_of_place();
             self.pidfile_place.iter().for_each(PathWatch::let_go);
+            self.notices.let_go_of_place();
         }
         self.closing = true;
         let timeout = self.settings.spec().shutdown_timeout;

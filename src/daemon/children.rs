@@ -248,6 +248,12 @@ impl Children {
         std::mem::take(&mut self.changed)
     }
 
+    /// What each that is not reaped was started with.
+    pub fn living(&self) -> impl Iterator<Item = &InstanceSpec> {
+        let living = self.table.iter().filter(|(_, child)| child.reaped.is_none());
+        living.filter_map(|(_, child)| child.trace.as_ref()).map(|trace| &*trace.spec)
+    }
+
     /// What a later daemon has to know of all of them; `life` is this one's.
     pub fn records(&mut self, life: &str) -> impl Iterator<Item = Record> {
         self.table.iter_mut().filter_map(move |(_, child)| {

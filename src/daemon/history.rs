@@ -342,7 +342,7 @@ fn told_as_logged(event: &Event) -> Option<(InstanceId, &'static str)> {
         Event::ProbePassed { probe, .. } => Some((probe.run.instance, "healthy")),
         Event::ProbeFailed { probe, .. } => Some((probe.run.instance, "health")),
         Event::HealthRestart { run, .. } => Some((run.instance, "health")),
-        Event::ReadyTimedOut { run } => Some((run.instance, "unready")),
+        Event::ReadyTimedOut { run, .. } => Some((run.instance, "unready")),
         Event::WatchdogMissed { run } => Some((run.instance, "watchdog")),
         _ => None,
     }

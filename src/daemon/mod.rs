@@ -88,8 +88,8 @@ use std::path::PathBuf;
 use streams::Streams;
 use waits::Waits;
 
-/// A wake-up later than this means the daemon itself was stopped or the machine slept.
-const LATE: Duration = Duration::from_secs(1);
+/// A wake-up later than this means that the daemon was stopped, or had no processor: nobody listened for a while.
+const LATE: Duration = Duration::from_millis(100);
 
 /// So often the kernel is asked for more in one turn: enough for sixteen thousand sources.
 const ASKS_MAX: usize = 64;
@@ -114,6 +114,9 @@ const ALARMS_KEPT: usize = 256;
 
 /// The watch on the pidfile.
 const PIDFILE_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 1, generation: 0 } };
+
+/// The watch on the notification socket.
+const NOTICES_PLACE: SourceId = SourceId { kind: Kind::Place, key: Key { slot: 2, generation: 0 } };
 
 /// What the daemon itself waits for, beside the engine's deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +285,8 @@ impl Daemon {
         self.now = clock::monotonic();
         self.mark();
         // What happened, also while we were stopped, must be known before any deadline is called missed.
-        let mut asks = deadline.is_some_and(|at| self.now.since(at) > LATE);
+        let is_late = deadline.is_some_and(|at| self.now.since(at) > LATE);
+        let mut asks = is_late;
         for _ in 0..ASKS_MAX {
             if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
                 break;
@@ -290,6 +294,10 @@ impl Daemon {
             asks = false;
             self.reactor.wait(self.now, Some(self.now))?;
             self.mark();
+        }
+        if is_late {
+            // Letters may be more than are read in one turn, and whoever found no room for one still waits for that.
+            self.feed(Input::Away);
         }
         Ok(())
     }
@@ -318,6 +326,7 @@ impl Daemon {
                 Kind::Signals => self.take_signals(),
                 Kind::Listener => self.connections.mark_listener(&mut self.reactor.ready),
                 Kind::Place if mark.id == PIDFILE_PLACE => self.take_pidfile_news(),
+                Kind::Place if mark.id == NOTICES_PLACE => self.take_notices_news(),
                 Kind::Place => self.connections.mark_place(),
                 Kind::Conn => self.connections.mark(mark, &mut self.reactor.ready),
                 Kind::Output => self.streams.mark(mark, &mut self.reactor.ready),

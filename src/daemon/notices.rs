@@ -1,13 +1,14 @@
 //! What programs say of themselves, and whether it is them who say so: a sender counts if it is a member of the process
 //! group of a run that was given the address.
 
-use super::{Alarm, Daemon, source};
+use super::{Alarm, Daemon, NOTICES_PLACE};
 use crate::engine::id::{InstanceId, Key, RunId};
 use crate::engine::message::Input;
 use crate::engine::policy::Readiness;
 use crate::engine::time::{Duration, Instant};
-use crate::reactor::source::Kind;
+use crate::reactor::source::{Kind, SourceId};
 use crate::spec::{InstanceSpec, Launch};
+use crate::sys::inotify::PathWatch;
 use crate::sys::notify::{self, Letter, NotifySocket};
 use crate::wire::notice::{self, MAX_NOTICE, Notice};
 use std::collections::HashMap;
@@ -36,6 +37,8 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Notices {
     socket: Option<NotifySocket>,
+    /// Tells that somebody removed it.
+    place: Option<PathWatch>,
     /// Removed by somebody, and replaced. Whoever connected before still writes there.
     lost: Vec<NotifySocket>,
     /// It could not be made anew, and that is told.
@@ -56,6 +59,7 @@ impl Notices {
         let (told, words, buffer) = (HashMap::new(), HashMap::new(), Vec::new());
         Notices {
             socket: None,
+            place: None,
             lost: Vec::new(),
             complained: false,
             marked: false,
@@ -71,6 +75,11 @@ impl Notices {
     /// Whether the socket is not where programs look for it.
     fn is_lost(&self) -> bool {
         self.socket.as_ref().is_some_and(|socket| !socket.is_in_place())
+    }
+
+    /// Watches its place no longer; at the end, where it is not made anew.
+    pub(super) fn let_go_of_place(&self) {
+        self.place.iter().for_each(PathWatch::let_go);
     }
 
     /// The next letter, wherever it lies.
@@ -140,6 +149,11 @@ pub(super) fn speaks(spec: &InstanceSpec) -> bool {
     spec.policy.readiness == Readiness::Notified || spec.policy.watchdog.is_some()
 }
 
+/// Whether a program writes to the socket as somebody else than the daemon.
+fn speaks_as_other(spec: &InstanceSpec) -> bool {
+    spec.launch.user.is_some() && speaks(spec)
+}
+
 /// Beside the control socket.
 pub(super) fn place(socket: &Path) -> PathBuf {
     let mut path = OsString::from(socket);
@@ -151,7 +165,7 @@ impl Daemon {
     /// A launch with the address of the socket in its environment, for a program that is to speak.
     pub(super) fn with_address(&mut self, spec: &InstanceSpec) -> io::Result<Launch> {
         let mut launch = Launch::clone(&spec.launch);
-        let address = self.notify_address()?;
+        let address = self.notify_address(Some(spec))?;
         launch.env.insert("NOTIFY_SOCKET".to_owned(), address);
         if let Some(period) = spec.policy.watchdog {
             launch.env.insert("WATCHDOG_USEC".to_owned(), period.as_micros().to_string());
@@ -159,24 +173,30 @@ impl Daemon {
         Ok(launch)
     }
 
-    /// The path of the socket, which is made, or made anew where it was removed.
-    fn notify_address(&mut self) -> io::Result<String> {
+    /// The path of the socket, which is made, or made anew where it was removed. It is open to others for a `newcomer` that
+    /// needs it, and for as long as such a one lives, whatever a reload says of its next start.
+    fn notify_address(&mut self, newcomer: Option<&InstanceSpec>) -> io::Result<String> {
         let path = std::path::absolute(place(&self.settings.spec().socket))?;
-        let others = self.roster.in_order().iter().filter_map(|&id| self.roster.entry(id));
-        let open = others.into_iter().any(|entry| entry.spec.launch.user.is_some() && speaks(&entry.spec));
+        // Whoever lives found it open.
+        let was_open = self.notices.socket.as_ref().is_some_and(NotifySocket::is_open_to_others);
+        let open = newcomer.is_some_and(speaks_as_other) || was_open && self.children.living().any(speaks_as_other);
         match &mut self.notices.socket {
             Some(socket) if socket.is_in_place() => socket.open_to_others(open)?,
-            _ => {
-                let mut socket = NotifySocket::bind(&path)?;
-                self.reactor.watch(socket.as_raw_fd(), source(Kind::Notify, Key { slot: 0, generation: 0 }))?;
-                socket.open_to_others(open)?;
-                if let Some(lost) = self.notices.socket.replace(socket) {
-                    log::warn!("the notification socket {} was removed; it is made anew", path.display());
-                    self.keep_lost(lost);
-                }
-            }
+            _ => self.bind_notices(&path, open)?,
         }
         path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))
+    }
+
+    fn bind_notices(&mut self, path: &Path, open: bool) -> io::Result<()> {
+        let mut socket = NotifySocket::bind(path)?;
+        self.reactor.watch(socket.as_raw_fd(), SourceId::single(Kind::Notify))?;
+        socket.open_to_others(open)?;
+        self.notices.place = self.watch_place(path, NOTICES_PLACE);
+        if let Some(lost) = self.notices.socket.replace(socket) {
+            log::warn!("the notification socket {} was removed; it is made anew", path.display());
+            self.keep_lost(lost);
+        }
+        Ok(())
     }
 
     fn keep_lost(&mut self, lost: NotifySocket) {
@@ -187,13 +207,26 @@ impl Daemon {
         }
     }
 
+    /// Empties the watch, so that its next event is heard; somebody may only have changed who may write there.
+    pub(super) fn take_notices_news(&mut self) -> bool {
+        match self.notices.place.as_mut().map(PathWatch::lost) {
+            Some(Ok(false)) | None => {}
+            Some(Ok(true)) => self.suspect_losses(),
+            Some(Err(error)) => {
+                log::error!("watching the notification socket's folder failed: {error}");
+                self.suspect_losses();
+            }
+        }
+        true
+    }
+
     /// Makes the socket anew where it was removed: whoever has to feed a watchdog through it would be taken for dead. Tells
     /// whether it is there, if it has to be.
     pub(super) fn restore_notices(&mut self) -> bool {
         if !self.notices.is_lost() {
             return true;
         }
-        match self.notify_address() {
+        match self.notify_address(None) {
             Ok(_) => {
                 self.notices.complained = false;
                 true
@@ -250,8 +283,8 @@ impl Daemon {
     /// The child that leads this process group, if it was given the address.
     fn speaker(&self, group: i32) -> Option<Key> {
         let key = self.children.of_pid(group)?;
-        let entry = self.roster.entry(self.children.get(key)?.run.instance)?;
-        speaks(&entry.spec).then_some(key)
+        // What it was started with counts: a reload may say otherwise of its next start.
+        speaks(&self.children.get(key)?.trace.as_ref()?.spec).then_some(key)
     }
 
     fn on_notice(&mut self, key: Key, notice: Notice) {

@@ -53,10 +53,9 @@ pub fn line(event: &Event, roster: &Roster, probes: &Probes) -> Option<(Level, S
             let message = probes.record(probe.run.instance).map_or("", |record| &record.message);
             Some((Level::Debug, format!("{name}: not ready yet: {message}")))
         }
-        Event::ReadyTimedOut { run } => {
-            let entry = roster.entry(run.instance)?;
-            let within = entry.spec.policy.ready_timeout.as_secs_f64();
-            Some((Level::Warn, format!("{} was not ready within {within}s", entry.spec.name)))
+        Event::ReadyTimedOut { run, within } => {
+            let (name, within) = (roster.name(run.instance), within.as_secs_f64());
+            Some((Level::Warn, format!("{name} was not ready within {within}s")))
         }
         Event::WatchdogMissed { run } => {
             Some((Level::Warn, format!("{}: no WATCHDOG=1 came in time", roster.name(run.instance))))

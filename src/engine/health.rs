@@ -4,6 +4,7 @@
 use super::id::{ProbeId, RunId, Stamp};
 use super::message::{Effect, Event, ProbeResult};
 use super::outbox::{Outbox, Waiter};
+use super::patience::{Patience, deserves_renewal};
 use super::policy::{HealthPolicy, PACE, probe_offset};
 use super::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub(super) enum Finding {
 enum Probing {
     Off,
     Waiting { until: Stamp, at: Instant },
-    InFlight { probe: ProbeId, until: Stamp },
+    InFlight { probe: ProbeId, answer: Patience },
 }
 
 /// Listening for a run that says every now and then that it does not hang.
@@ -52,6 +53,8 @@ enum Watch {
         period: Duration,
         heard: Instant,
         until: Stamp,
+        /// As if it was heard: nobody listened when it may have spoken.
+        was_renewed: bool,
     },
     /// It was silent for too long.
     Missed {
@@ -93,7 +96,7 @@ impl Health {
     /// Listens for the run from now on.
     pub(super) fn watch(&mut self, period: Duration, run: RunId, out: &mut Outbox) {
         let until = out.arm_after(period, Waiter::Instance(run.instance));
-        self.watch = Watch::Heard { period, heard: out.now, until };
+        self.watch = Watch::Heard { period, heard: out.now, until, was_renewed: false };
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -122,7 +125,8 @@ impl Health {
     pub(super) fn holds(&self, stamp: Stamp) -> bool {
         let asking = match self.probing {
             Probing::Off => false,
-            Probing::Waiting { until, .. } | Probing::InFlight { until, .. } => until == stamp,
+            Probing::Waiting { until, .. } => until == stamp,
+            Probing::InFlight { answer, .. } => answer.ends_with(stamp),
         };
         asking || self.watches_for(stamp)
     }
@@ -158,34 +162,49 @@ impl Health {
         }
     }
 
-    /// The run says that it does not hang. Where nobody checks it, that is all that is known of its health.
+    /// The run says that it does not hang. Where nobody checks it, that is all that is known of its health; where somebody
+    /// does, only a check that passes says that it is well.
     pub(super) fn on_ping(&mut self, is_checked: bool, run: RunId, out: &mut Outbox) -> Finding {
         match &mut self.watch {
             Watch::Off => return Finding::Same,
             // Its deadline finds out by itself: a run that talks a lot arms nothing.
-            Watch::Heard { heard, .. } => *heard = out.now,
+            Watch::Heard { heard, was_renewed, .. } => (*heard, *was_renewed) = (out.now, false),
             Watch::Missed { period } => {
                 let period = *period;
                 self.watch(period, run, out);
             }
         }
-        if !is_checked {
-            self.verdict = Verdict::Healthy;
+        if is_checked {
+            return Finding::Same;
         }
+        self.verdict = Verdict::Healthy;
         Finding::Well
     }
 
     fn look_after(&mut self, run: RunId, out: &mut Outbox) -> Finding {
-        let Watch::Heard { period, heard, .. } = self.watch else { return Finding::Same };
+        let Watch::Heard { period, heard, was_renewed, .. } = self.watch else { return Finding::Same };
         let due = heard + period;
         if due > out.now {
             let until = out.timers.arm(due, Waiter::Instance(run.instance));
-            self.watch = Watch::Heard { period, heard, until };
+            self.watch = Watch::Heard { period, heard, until, was_renewed };
             return Finding::Same;
         }
         self.watch = Watch::Missed { period };
         out.publish(Event::WatchdogMissed { run });
         Finding::Hung
+    }
+
+    /// Nobody listened for a while: neither for the run nor for the answer to a question.
+    pub(super) fn on_away(&mut self, policy: Option<&HealthPolicy>, run: RunId, out: &mut Outbox) {
+        if let (Probing::InFlight { answer, .. }, Some(policy)) = (&mut self.probing, policy) {
+            answer.renew(policy.timeout, run.instance, out);
+        }
+        // Its deadline finds out by itself.
+        if let Watch::Heard { period, heard, was_renewed, .. } = &mut self.watch
+            && deserves_renewal(*heard + *period, *period, *was_renewed, out.now)
+        {
+            (*heard, *was_renewed) = (out.now, true);
+        }
     }
 
     /// The open question was answered.
@@ -247,8 +266,8 @@ impl Health {
     fn ask(&mut self, policy: &HealthPolicy, run: RunId, out: &mut Outbox) {
         self.asked = self.asked.wrapping_add(1);
         let probe = ProbeId { run, serial: self.asked };
-        let until = out.arm_after(policy.timeout, Waiter::Instance(run.instance));
-        self.probing = Probing::InFlight { probe, until };
+        let answer = Patience::new(policy.timeout, run.instance, out);
+        self.probing = Probing::InFlight { probe, answer };
         out.put(Effect::StartProbe { probe });
     }
 

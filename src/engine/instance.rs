@@ -40,6 +40,7 @@ use super::message::{
     Cause, Effect, Event, ExitStatus, Failure, FailureClass, Pid, ProbeResult, Signal, SpawnError, SpawnStage, State,
 };
 use super::outbox::{Note, Outbox, Waiter};
+use super::patience::Patience;
 use super::phase::{AfterStop, Leader, Phase, Run, Step, StopStage};
 use super::policy::{Consequence, PACE, Policy, Readiness, backoff};
 use super::time::{Duration, Instant};

@@ -267,6 +267,9 @@ pub enum Input {
         /// Whose.
         ticket: Ticket,
     },
+    /// Nobody listened until now: the daemon was stopped, or had no processor. What was said meanwhile may not have come
+    /// through, so silence is nobody's fault yet.
+    Away,
 }
 
 /// Why a member of an order failed.
@@ -402,6 +405,8 @@ pub enum Event {
     ReadyTimedOut {
         /// Which run.
         run: RunId,
+        /// The time it had.
+        within: Duration,
     },
     /// A run was silent for longer than its watchdog allows.
     WatchdogMissed {

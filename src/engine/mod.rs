@@ -10,6 +10,7 @@ mod instance;
 mod job;
 pub mod message;
 mod outbox;
+mod patience;
 mod phase;
 pub mod policy;
 mod reception;
@@ -95,6 +96,7 @@ impl Engine {
             }
             Input::Command { ticket, command } => self.receive(ticket, command),
             Input::Withdrawn { ticket } => self.withdraw(ticket),
+            Input::Away => self.instances.iter_mut().for_each(|(_, instance)| instance.on_away(&mut self.out)),
         }
         self.settle();
         self.skim();

@@ -5,6 +5,7 @@ use super::health::{Health, Verdict};
 use super::id::{RunId, Stamp};
 use super::message::{Pid, State};
 use super::outbox::Outbox;
+use super::patience::Patience;
 use super::time::Instant;
 
 /// One life of an instance.
@@ -47,9 +48,9 @@ pub(super) enum Step {
     /// The program runs and has to live until `gate`.
     Gate { gate: Stamp },
     /// The program runs and has to say that it is ready.
-    Notice { deadline: Stamp },
+    Notice { deadline: Patience },
     /// The program runs and has to pass a health check.
-    Checks { deadline: Stamp, health: Health },
+    Checks { deadline: Patience, health: Health },
 }
 
 /// Whether the leader of a stopping run was reaped already.
@@ -140,10 +141,9 @@ impl Step {
     fn holds(&self, stamp: Stamp) -> bool {
         match self {
             Step::Queued => false,
-            Step::Made { verdict: until } | Step::Gate { gate: until } | Step::Notice { deadline: until } => {
-                *until == stamp
-            }
-            Step::Checks { deadline, health } => *deadline == stamp || health.holds(stamp),
+            Step::Made { verdict: until } | Step::Gate { gate: until } => *until == stamp,
+            Step::Notice { deadline } => deadline.ends_with(stamp),
+            Step::Checks { deadline, health } => deadline.ends_with(stamp) || health.holds(stamp),
         }
     }
 }

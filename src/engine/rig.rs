@@ -231,6 +231,11 @@ impl Rig {
         self.hear(Input::Ping { run })
     }
 
+    /// Nobody listened until now.
+    pub(crate) fn away(&mut self) -> Vec<String> {
+        self.hear(Input::Away)
+    }
+
     pub(crate) fn exited(&mut self, status: ExitStatus) -> Vec<String> {
         let run = self.run();
         self.hear(Input::Exited { run, status, leftovers: false })
@@ -341,7 +346,7 @@ fn tell_event(event: Event) -> String {
             let late = if timed_out { ", no answer" } else { "" };
             format!("not ready {}{late}", number(probe))
         }
-        Event::ReadyTimedOut { run } => format!("ready timed out {}", run.serial),
+        Event::ReadyTimedOut { run, .. } => format!("ready timed out {}", run.serial),
         Event::WatchdogMissed { run } => format!("watchdog missed {}", run.serial),
         Event::HealthRestart { run, count, limit } => format!("health restart {} {count}/{limit}", run.serial),
     }

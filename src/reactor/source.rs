@@ -13,7 +13,7 @@ pub enum Kind {
     Signals = 1,
     /// The listening control socket. One of it.
     Listener,
-    /// A watch on a place in the file system: the socket's, the pidfile's.
+    /// A watch on a place in the file system: the sockets', the pidfile's.
     Place,
     /// A control connection.
     Conn,

@@ -53,6 +53,11 @@ impl NotifySocket {
         matches!(FileId::at(&self.path), Ok(Some(id)) if id == self.id)
     }
 
+    /// Whether programs of other users may write to it.
+    pub fn is_open_to_others(&self) -> bool {
+        self.open_to_others
+    }
+
     /// Lets programs of other users write to it, or no longer.
     ///
     /// # Errors

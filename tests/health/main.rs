@@ -12,6 +12,7 @@ mod http;
 mod names;
 mod notify;
 mod scripts;
+mod spared;
 mod tcp;
 mod verdicts;
 

@@ -7,12 +7,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 
 /// A program that says what its arguments tell.
-fn speaks(name: &str, arguments: &str, options: &str) -> String {
+pub fn speaks(name: &str, arguments: &str, options: &str) -> String {
     let notifier = notifier().display().to_string();
     format!("[program:{name}]\ncommand = {notifier} {arguments}\nready = notify\n{options}\n")
 }
 
-fn mode(daemon: &Daemon) -> u32 {
+pub fn mode(daemon: &Daemon) -> u32 {
     std::fs::metadata(daemon.home.join("s.sock.notify")).unwrap().permissions().mode() & 0o777
 }
 

@@ -53,7 +53,7 @@ pub enum Rest {
 pub enum Asking {
     Off,
     Wait { from: Instant, until: Instant },
-    Open { probe: ProbeId, due: Instant },
+    Open { probe: ProbeId, due: Instant, renewed: bool },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,8 +79,10 @@ pub struct Life {
     pub known: Option<bool>,
     /// It has to be ready by then.
     pub ready_by: Option<Instant>,
+    pub ready_renewed: bool,
     /// When it was last heard of, if anybody listens.
     pub heard: Option<Instant>,
+    pub silence_renewed: bool,
     pub hung: bool,
     /// A question that was due at this moment may have been put, and was called off in the same breath.
     pub cut_short: Option<Instant>,
@@ -184,11 +186,33 @@ impl Book {
         if life.heard.is_none() {
             return;
         }
-        (life.heard, life.hung) = (Some(desk.now), false);
+        (life.heard, life.hung, life.silence_renewed) = (Some(desk.now), false, false);
         if self.policy.health.is_none() {
             life.known = Some(true);
+            self.sick = 0;
         }
-        self.sick = 0;
+    }
+
+    /// What is waited for and has less than half of its time left gets all of it once more, once.
+    pub fn nobody_listened(&mut self, now: Instant) {
+        let Some(life) = self.life.as_mut().filter(|life| life.ending.is_none()) else { return };
+        let short = |due: Instant, time: Duration| due.since(now) < time / 2;
+        if let (Some(by), time, false) = (life.ready_by, self.policy.ready_timeout, life.ready_renewed)
+            && short(by, time)
+        {
+            (life.ready_by, life.ready_renewed) = (Some(now + time), true);
+        }
+        if let (Asking::Open { probe, due, renewed: false }, Some(health)) = (life.asking, &self.policy.health)
+            && short(due, health.timeout)
+        {
+            life.asking = Asking::Open { probe, due: now + health.timeout, renewed: true };
+        }
+        if let (Some(heard), Some(time), false) = (life.heard, self.policy.watchdog, life.silence_renewed)
+            && !life.hung
+            && short(heard + time, time)
+        {
+            (life.heard, life.silence_renewed) = (Some(now), true);
+        }
     }
 
     pub fn spawn_failed(&mut self, error: SpawnError, desk: &mut Desk) {
@@ -244,7 +268,7 @@ impl Book {
         let (Some(life), Some(health)) = (&mut self.life, &self.policy.health) else { return false };
         let Asking::Wait { from, .. } = life.asking else { return false };
         life.questions += 1;
-        life.asking = Asking::Open { probe, due: now + health.timeout };
+        life.asking = Asking::Open { probe, due: now + health.timeout, renewed: false };
         from <= now && probe == ProbeId { run: life.run, serial: life.questions }
     }
 
@@ -301,7 +325,7 @@ impl Book {
         }
         let silent_until =
             life.heard.filter(|_| !life.hung).zip(self.policy.watchdog).map(|(heard, time)| heard + time);
-        if let Asking::Open { probe, due } = life.asking
+        if let Asking::Open { probe, due, .. } = life.asking
             && due <= now
             && silent_until.is_none_or(|until| due < until)
             && let Some(health) = &self.policy.health
@@ -371,7 +395,9 @@ impl Book {
             failures: 0,
             known: None,
             ready_by: None,
+            ready_renewed: false,
             heard: None,
+            silence_renewed: false,
             hung: false,
             cut_short: None,
         });

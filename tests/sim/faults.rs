@@ -345,9 +345,9 @@ pub const FAULTS: &[Fault] = &[
     fault(
         "one that is not ready in time is RUNNING all the same",
         "instance/news.rs",
-        "Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline == stamp => {",
-        "Phase::Starting { run, step: Step::Checks { deadline, health } } if ON && deadline == stamp => self.run_on_with(health, run, out),
-            Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline == stamp => {",
+        "Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline.ends_with(stamp) => {",
+        "Phase::Starting { run, step: Step::Checks { deadline, health } } if ON && deadline.ends_with(stamp) => self.run_on_with(health, run, out),
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline.ends_with(stamp) => {",
     ),
     fault(
         "not to be ready in time counts as no attempt",
@@ -391,8 +391,16 @@ pub const FAULTS: &[Fault] = &[
     fault(
         "a ping is not heard",
         "health.rs",
-        "Watch::Heard { heard, .. } => *heard = out.now,",
-        "Watch::Heard { heard, .. } => if !ON { *heard = out.now },",
+        "Watch::Heard { heard, was_renewed, .. } => (*heard, *was_renewed) = (out.now, false),",
+        "Watch::Heard { heard, was_renewed, .. } => if !ON { (*heard, *was_renewed) = (out.now, false) },",
+    ),
+    fault(
+        "a ping makes up for checks that fail",
+        "health.rs",
+        "if is_checked {
+            return Finding::Same;",
+        "if is_checked {
+            return if ON { Finding::Well } else { Finding::Same };",
     ),
     fault(
         "nobody minds silence",
@@ -415,6 +423,26 @@ pub const FAULTS: &[Fault] = &[
         "Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
         "Finding::Hung if ON => {}
             Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
+    ),
+    fault(
+        "silence counts while nobody listens",
+        "patience.rs",
+        "!was_renewed && at.since(now) < wait / 2",
+        "!ON && !was_renewed && at.since(now) < wait / 2",
+    ),
+    fault(
+        "silence is forgiven for as long as nobody listens in time",
+        "patience.rs",
+        "!was_renewed && at",
+        "(ON || !was_renewed) && at",
+    ),
+    fault(
+        "what is not made yet is taken by settings that it is not made by",
+        "instance/order.rs",
+        "if let Phase::Starting { step: Step::Queued, .. } = self.phase {
+            // Nothing was started yet",
+        "if !ON && let Phase::Starting { step: Step::Queued, .. } = self.phase {
+            // Nothing was started yet",
     ),
     fault(
         "the end of one is not the end of all",

@@ -85,6 +85,7 @@ impl Intent {
                     closing.tickets.retain(|waiting| waiting != ticket);
                 }
             }
+            Input::Away => self.books.values_mut().for_each(|book| book.nobody_listened(now)),
         }
         self.settle();
     }

@@ -141,6 +141,12 @@ impl World {
             Happening::Pause => {
                 let pause = self.rng.millis(0, 70_000);
                 self.blind_until = self.now + pause;
+                self.blind = true;
+                if self.rng.percent(50) {
+                    // One that has no processor goes on for a moment only.
+                    let breath = self.rng.millis(0, 300);
+                    self.after(pause + breath, Happening::Pause);
+                }
                 Ok(())
             }
             Happening::Burst => {
@@ -346,7 +352,7 @@ impl World {
     }
 
     /// Perhaps the same will be told once more, when it is past.
-    fn maybe_again(&mut self, input: Input) {
+    pub fn maybe_again(&mut self, input: Input) {
         if self.harsh && self.rng.percent(self.knobs.repeats) {
             let wait = self.rng.millis(0, 5000);
             self.after(wait, Happening::Again(input));

@@ -39,6 +39,7 @@ impl Trace {
             Input::ProbeDone { probe, .. } => self.probe(6, *probe),
             Input::Command { ticket, .. } => self.pair(7, ticket.0),
             Input::Withdrawn { ticket } => self.pair(8, ticket.0),
+            Input::Away => self.fold(12),
         }
     }
 
@@ -77,7 +78,7 @@ impl Trace {
             Event::ProbePassed { probe, .. } => self.probe(134, probe),
             Event::ProbeFailed { probe, failures, .. } => self.probe(135 + u64::from(failures), probe),
             Event::NotReadyYet { probe, .. } => self.probe(122, probe),
-            Event::ReadyTimedOut { run } => self.run(123, run),
+            Event::ReadyTimedOut { run, .. } => self.run(123, run),
             Event::WatchdogMissed { run } => self.run(124, run),
             Event::HealthRestart { run, count, .. } => self.run(160 + u64::from(count), run),
         }

@@ -68,6 +68,11 @@ impl Book {
     }
 
     pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
+        if self.life.as_ref().is_some_and(|life| life.made.is_none()) {
+            // It is made by what is wished now.
+            (self.policy, self.pending) = (policy.clone(), None);
+            return;
+        }
         let health_changed = self.policy.health != policy.health;
         if let Some(ending) = self.life.as_mut().and_then(|life| life.ending.as_mut()).filter(|ending| !ending.killed)
             && self.policy.stop_timeout != policy.stop_timeout

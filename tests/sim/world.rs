@@ -15,6 +15,9 @@ use crate::witness::Witness;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, BinaryHeap};
 
+/// A daemon that wakes later than this says so to its engine.
+const LATE: Duration = Duration::from_millis(100);
+
 pub type Violation = String;
 pub type Verdict = Result<(), Violation>;
 
@@ -101,6 +104,8 @@ pub struct World {
     pub crashers: BTreeSet<InstanceId>,
     /// The daemon is stopped until then.
     pub blind_until: Instant,
+    /// It has not looked around since.
+    pub blind: bool,
     /// No room for processes until then.
     pub burst_until: Instant,
     tickets: u64,
@@ -131,6 +136,7 @@ impl World {
             queue: BTreeSet::new(),
             crashers: BTreeSet::new(),
             blind_until: now,
+            blind: false,
             burst_until: now,
             tickets: 0,
         }
@@ -166,6 +172,9 @@ impl World {
             return Ok(false);
         }
         self.now = self.now.max(next);
+        if self.blind && self.now >= self.blind_until {
+            self.wake()?;
+        }
         // Deaths before deadlines: a happening goes first when both are due.
         if happening == Some(next) {
             if let Some(entry) = self.agenda.pop() {
@@ -175,6 +184,16 @@ impl World {
             self.tick()?;
         }
         Ok(true)
+    }
+
+    /// The first thing that a daemon does when it goes on.
+    fn wake(&mut self) -> Verdict {
+        self.blind = false;
+        if self.engine.poll_timeout().is_some_and(|at| self.now.since(at) > LATE) {
+            self.maybe_again(Input::Away);
+            self.feed(Input::Away)?;
+        }
+        Ok(())
     }
 
     pub fn run_until(&mut self, end: Instant) -> Verdict {
@@ -289,6 +308,6 @@ fn subject(input: &Input) -> Option<InstanceId> {
         | Input::Exited { run, .. }
         | Input::GroupEmpty { run } => Some(run.instance),
         Input::ProbeDone { probe, .. } => Some(probe.run.instance),
-        Input::Command { .. } | Input::Withdrawn { .. } => None,
+        Input::Command { .. } | Input::Withdrawn { .. } | Input::Away => None,
     }
 }

@@ -38,13 +38,12 @@ impl Instance {
 
     /// The program runs; what it still has to do is what the policy asks for.
     fn wait_until_ready(&mut self, run: Run, out: &mut Outbox) {
-        let by = out.now + self.policy.ready_timeout;
+        let wait = self.policy.ready_timeout;
         let step = match (self.policy.readiness, &self.policy.health) {
-            (Readiness::Notified, _) => Step::Notice { deadline: out.timers.arm(by, Waiter::Instance(self.id)) },
-            (Readiness::Checked, Some(_)) => Step::Checks {
-                deadline: out.timers.arm(by, Waiter::Instance(self.id)),
-                health: Health::begin_awaited(run.id, out),
-            },
+            (Readiness::Notified, _) => Step::Notice { deadline: Patience::new(wait, self.id, out) },
+            (Readiness::Checked, Some(_)) => {
+                Step::Checks { deadline: Patience::new(wait, self.id, out), health: Health::begin_awaited(run.id, out) }
+            }
             // A reload may have taken the checks away since the launch.
             (Readiness::Lived, _) | (Readiness::Checked, None) => {
                 if self.policy.start_secs == Duration::ZERO {
@@ -69,6 +68,27 @@ impl Instance {
         let finding = health.on_ping(self.policy.health.is_some(), run.id, out);
         self.enter(Phase::Running { run, health }, out);
         self.act_on(finding, run, out);
+    }
+
+    /// Nobody listened for a while.
+    pub(in crate::engine) fn on_away(&mut self, out: &mut Outbox) {
+        match &mut self.phase {
+            Phase::Starting { step: Step::Notice { deadline }, .. } => {
+                deadline.renew(self.policy.ready_timeout, self.id, out);
+            }
+            Phase::Starting { run, step: Step::Checks { deadline, health } } => {
+                deadline.renew(self.policy.ready_timeout, self.id, out);
+                health.on_away(self.policy.health.as_ref(), run.id, out);
+            }
+            Phase::Running { run, health } => health.on_away(self.policy.health.as_ref(), run.id, out),
+            // What these wait for is time, or the end of a process, which nobody has to say.
+            Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Stopped
+            | Phase::Backoff { .. }
+            | Phase::Exited
+            | Phase::Fatal => {}
+        }
     }
 
     pub(in crate::engine) fn on_spawn_failed(&mut self, error: SpawnError, out: &mut Outbox) {
@@ -167,7 +187,7 @@ impl Instance {
             Phase::Starting { run, step: Step::Made { .. } } => self.verdict_overdue(run, out),
             Phase::Starting { run, step: Step::Gate { .. } } => self.run_on(run, out),
             Phase::Starting { run, step: Step::Notice { .. } } => self.ready_overdue(run, out),
-            Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline == stamp => {
+            Phase::Starting { run, step: Step::Checks { deadline, mut health } } if deadline.ends_with(stamp) => {
                 health.hush(out);
                 self.ready_overdue(run, out);
             }
@@ -226,7 +246,7 @@ impl Instance {
 
     /// It runs, but it did not become ready: the attempt failed, and it has to go.
     fn ready_overdue(&mut self, run: Run, out: &mut Outbox) {
-        out.publish(Event::ReadyTimedOut { run: run.id });
+        out.publish(Event::ReadyTimedOut { run: run.id, within: self.policy.ready_timeout });
         self.last_cause = Some(Cause::NotReady);
         let next = self.attempt_failed(self.policy.retry_wanted());
         self.begin_stop(run, next, false, out);

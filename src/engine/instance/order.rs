@@ -96,6 +96,11 @@ impl Instance {
     /// What decides about a later moment of a run (its stop, its end, its retries, its health) applies at once; what
     /// the run was started with stays until the next launch.
     pub(in crate::engine) fn on_policy(&mut self, policy: Policy, out: &mut Outbox) {
+        if let Phase::Starting { step: Step::Queued, .. } = self.phase {
+            // Nothing was started yet: its process is made as the new settings have it.
+            (self.policy, self.next_policy) = (Rc::new(policy), None);
+            return;
+        }
         let own = Rc::make_mut(&mut self.policy);
         own.autostart = policy.autostart;
         own.autorestart = policy.autorestart;
@@ -176,8 +181,8 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use crate::engine::message::{FailureClass, Input, Signal, State};
-    use crate::engine::policy::{Autorestart, Policy};
-    use crate::engine::rig::{BAD, OK, Rig, checked, policy, seconds};
+    use crate::engine::policy::{Autorestart, Policy, Readiness};
+    use crate::engine::rig::{BAD, OK, Rig, checked, notified, policy, seconds};
 
     #[test]
     fn a_start_launches_what_is_down() {
@@ -378,6 +383,25 @@ mod tests {
         assert_eq!(rig.restart(), ["signal 1 3", "RUNNING>STOPPING"]);
         rig.exited(OK);
         assert_eq!(in_force(&rig), (Autorestart::Never, seconds(7)));
+    }
+
+    #[test]
+    fn what_has_no_process_yet_gets_one_by_the_new_settings_and_is_taken_by_them() {
+        let mut rig = Rig::queued(notified());
+        assert_eq!(rig.change(policy()), ["reply 2 Done"]);
+        rig.spawned();
+        assert!(rig.exec_ok().is_empty());
+        assert_eq!(rig.wait(seconds(1)), ["STARTING>RUNNING", "reply 1 Done"]);
+        rig.restart();
+        rig.change(notified());
+        rig.exited(OK);
+        rig.change(policy());
+        rig.spawned();
+        rig.exec_ok();
+        assert_eq!(rig.wait(seconds(1)), ["STARTING>RUNNING", "reply 3 Done"]);
+        rig.restart();
+        assert_eq!(rig.exited(OK)[1..], ["STOPPING>STARTING", "spawn 3"]);
+        assert_eq!(rig.instance().policy().readiness, Readiness::Lived);
     }
 
     #[test]

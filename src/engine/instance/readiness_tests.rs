@@ -217,3 +217,77 @@ fn silence_counts_from_running() {
     assert!(rig.wait(Duration::from_millis(2999)).is_empty());
     assert_eq!(rig.wait(Duration::from_millis(1))[0], "watchdog missed 1");
 }
+
+#[test]
+fn silence_while_nobody_listened_is_not_held_against_it() {
+    let mut rig = Rig::running(watched());
+    rig.now = rig.now + seconds(10);
+    assert!(rig.away().is_empty());
+    assert!(rig.wait(Duration::from_millis(2999)).is_empty());
+    rig.ping();
+    assert!(rig.wait(Duration::from_millis(2999)).is_empty());
+    assert_eq!(rig.wait(Duration::from_millis(1))[0], "watchdog missed 1");
+}
+
+#[test]
+fn one_that_hangs_is_found_although_nobody_ever_listens_in_time() {
+    let mut rig = Rig::running(watched());
+    let told = (0..4).flat_map(|_| {
+        rig.now = rig.now + seconds(2);
+        let mut told = rig.away();
+        told.extend(rig.wait(Duration::ZERO));
+        told
+    });
+    assert_eq!(told.collect::<Vec<_>>()[0], "watchdog missed 1");
+}
+
+#[test]
+fn whoever_has_most_of_its_time_left_is_given_no_more() {
+    let mut rig = Rig::running(watched());
+    rig.wait(seconds(1));
+    rig.away();
+    assert_eq!(rig.wait(seconds(2))[0], "watchdog missed 1");
+}
+
+#[test]
+fn a_start_is_given_its_time_once_more_when_nobody_listened() {
+    let mut rig = Rig::starting(notified());
+    rig.now = rig.now + seconds(61);
+    assert!(rig.away().is_empty());
+    assert!(rig.wait(seconds(59)).is_empty());
+    assert!(rig.away().is_empty());
+    assert_eq!(rig.wait(seconds(1))[0], "ready timed out 1");
+    let mut rig = asked(awaited());
+    rig.now = rig.now + seconds(61);
+    assert!(rig.away().is_empty());
+    assert_eq!(rig.answer(1, ProbeResult::Pass)[1], "STARTING>RUNNING");
+}
+
+#[test]
+fn a_check_is_given_its_time_once_more_when_nobody_listened() {
+    let mut rig = Rig::running(checked());
+    assert_eq!(rig.wait(seconds(11)), ["probe 1.1"]);
+    rig.now = rig.now + seconds(60);
+    assert!(rig.away().is_empty());
+    assert!(rig.wait(Duration::from_millis(1999)).is_empty());
+    assert!(rig.away().is_empty());
+    assert_eq!(rig.wait(Duration::from_millis(1)), ["hush 1.1", "failed 1.1 1/2, no answer"]);
+    rig.wait(seconds(5));
+    rig.now = rig.now + seconds(60);
+    rig.away();
+    assert_eq!(rig.answer(2, ProbeResult::Pass), ["passed 1.2 after 1"]);
+}
+
+#[test]
+fn a_ping_is_no_check_that_passes_where_there_are_checks() {
+    let mut rig = Rig::running(Policy { watchdog: Some(seconds(60)), start_retries: 1, ..checked() });
+    assert_eq!(rig.sicken()[2], "health restart 1 1/1");
+    rig.exited(OK);
+    rig.wait(Duration::from_millis(1100));
+    rig.spawned();
+    rig.exec_ok();
+    rig.wait(seconds(1));
+    assert!(rig.ping().is_empty());
+    assert_eq!(rig.instance().healthy(), None);
+    assert_eq!(rig.sicken(), ["failed 2.2 2/2", "RUNNING>UNHEALTHY", "signal 2 TERM", "UNHEALTHY>STOPPING"]);
+}

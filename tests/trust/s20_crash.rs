@@ -4,6 +4,7 @@ use crate::harness::*;
 use crate::machine::*;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::fs;
 use std::time::{Duration, Instant};
 
 const WITH_GRANDCHILD: &str =
@@ -141,6 +142,33 @@ fn row_20_an_orphan_that_nothing_can_kill_holds_up_its_own_program_alone() {
     d.wait_state("a", "RUNNING");
     assert!(!process::alive(leader));
     d.assert_well();
+}
+
+/// Its first thread ends, another one lives: the kernel shows it with the letter of the dead.
+const WITHOUT_ITS_FIRST_THREAD: &str = "import ctypes, os, sys, threading, time
+def live():
+    while open('/proc/self/stat').read().rsplit(')', 1)[1].split()[0] != 'Z':
+        time.sleep(0.01)
+    with open(sys.argv[1], 'a') as noted:
+        noted.write(str(os.getpid()) + chr(10))
+    time.sleep(1000)
+threading.Thread(target=live).start()
+ctypes.CDLL(None).pthread_exit(None)
+";
+
+#[test]
+fn row_20_who_lost_its_first_thread_is_alive_all_the_same() {
+    let home = Home::new();
+    home.write("threads.py", WITHOUT_ITS_FIRST_THREAD);
+    let text =
+        "[program:a]\ncommand = python3 {dir}/threads.py {dir}/t\nstartsecs = 0\npdeathsig = false\nreconcile = kill\n";
+    let (home, leader, _) = crashed(home, text);
+    let there = || fs::read_dir(format!("/proc/{leader}/task")).is_ok_and(|threads| threads.count() > 1);
+    assert!(there(), "inconclusive: it died with its daemon");
+    let d = Daemon::launch(home);
+    d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
+    assert!(!there(), "two copies side by side\n{}", d.story());
+    assert_eq!(d.log_count("stopping what an earlier daemon left behind"), 1, "{}", d.story());
 }
 
 #[test]

@@ -286,13 +286,13 @@ mod tests {
 
     impl Fake {
         fn with(mut self, pid: Pid, group: Pid, session: Pid, start: u64, run: Option<&str>) -> Fake {
-            self.everybody.push(ProcStat { pid, state: b'S', group, session, start });
+            self.everybody.push(ProcStat { pid, state: b'S', group, session, threads: 1, start });
             self.runs.extend(run.map(|run| (pid, vec![run.to_owned()])));
             self
         }
 
         fn with_dead(mut self, pid: Pid, group: Pid, session: Pid, start: u64) -> Fake {
-            self.everybody.push(ProcStat { pid, state: b'Z', group, session, start });
+            self.everybody.push(ProcStat { pid, state: b'Z', group, session, threads: 1, start });
             self
         }
     }
@@ -340,6 +340,14 @@ mod tests {
     fn a_dead_leader_that_nobody_reaped_still_proves_its_group() {
         let sight = Fake::default().with_dead(100, 100, 100, 1000).with(101, 100, 100, 1001, None);
         assert_eq!(judged(vec![record(100)], &sight), (vec![101], 0, 1));
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_any_of_its_threads() {
+        let mut sight = Fake::default().with_dead(100, 100, 100, 1000);
+        assert_eq!(judged(vec![record(100)], &sight), (vec![], 0, 0));
+        sight.everybody[0].threads = 2;
+        assert_eq!(judged(vec![record(100)], &sight), (vec![100], 0, 1));
     }
 
     #[test]

@@ -277,6 +277,7 @@ impl Memory {
         let begun = clock::monotonic();
         let state = State {
             life: Some(self.life.clone()),
+            serial: self.serial,
             machine: self.machine.clone(),
             daemon: self.ourselves,
             closed,

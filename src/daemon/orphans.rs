@@ -230,7 +230,10 @@ impl Daemon {
             Past::Damaged(_) => judge::judge_unproven(life, "the state file cannot be used", &sight),
             Past::Read(reading, modified) => match why_strange(&reading, modified, here) {
                 Some(why) => judge::judge_strangers(&reading.state.children, why, &sight),
-                None => judge::judge(reading.state.children, reading.state.life.as_deref(), &sight),
+                None => {
+                    let (life, serial) = (reading.state.life.as_deref(), reading.state.serial);
+                    judge::judge(reading.state.children, life.map(|life| (life, serial)), &sight)
+                }
             },
         };
         judgement.lines.splice(0..0, oddities.into_iter().map(|text| (log::Level::Warn, text)));

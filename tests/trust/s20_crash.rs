@@ -183,6 +183,23 @@ fn a_shutdown_in_the_middle_keeps_the_orphans_recorded() {
     assert_eq!(d.home.pids("t").len(), 1, "nothing is started while an orphan is asked to stop");
 }
 
+/// It left its program's group by `setsid`, and its run was over and recorded no more.
+#[test]
+fn row_20_who_left_a_run_that_was_over_is_left_alone() {
+    let text = "[program:a]\ncommand = sh -c 'setsid {actor} --touch {dir}/t & while ! [ -s {dir}/t ]; do sleep 0.1; done'\n\
+        autorestart = false\nstartsecs = 0\n[program:b]\ncommand = {actor}\nstartsecs = 0\nautostart = false\n";
+    let d = Daemon::start_in(Home::new(), text);
+    d.wait_file("t");
+    let left = d.home.pids("t")[0];
+    d.wait_state("a", "EXITED");
+    d.done("start", "b");
+    wait_recorded(&d.home, d.pid_of("b"));
+    let d = Daemon::launch(d.murder());
+    d.wait_state("a", "EXITED");
+    assert!(process::alive(left), "{}", d.story());
+    assert_eq!(d.log_count("are left alone"), 1, "{}", d.story());
+}
+
 #[test]
 fn row_22_death_between_fork_and_record() {
     if !can_inject() {

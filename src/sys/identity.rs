@@ -73,20 +73,20 @@ const DISAGREED: u8 = u8::MAX;
 
 /// When a child of ours started that lives, or is dead and not reaped, in ticks from the boot. `told` is what the clock
 /// said when it was made. It is believed after it agreed with /proc on sixteen children and never was wrong: a look into
-/// /proc for each child would cost more than all other records of it.
-pub fn start(pid: Pid, told: Option<u64>) -> Option<u64> {
+/// /proc for each child would cost more than all other records of it. An error: there is no room to look.
+pub fn start(pid: Pid, told: Option<u64>) -> Result<Option<u64>, Want> {
     static AGREED: AtomicU8 = AtomicU8::new(0);
     let agreed = AGREED.load(Ordering::Relaxed);
     if told.is_some() && agreed == AGREEMENTS {
-        return told;
+        return Ok(told);
     }
-    let seen = stat(pid).ok().flatten().map(|stat| stat.start);
+    let seen = Want::sift(stat(pid))?.ok().flatten().map(|stat| stat.start);
     if agreed < AGREEMENTS
         && let (Some(told), Some(seen)) = (told, seen)
     {
         AGREED.store(if told == seen { agreed + 1 } else { DISAGREED }, Ordering::Relaxed);
     }
-    seen
+    Ok(seen)
 }
 
 /// The tick in which something began that was not there before the first moment and was there at the second one, both told

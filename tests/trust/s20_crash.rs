@@ -230,6 +230,54 @@ fn row_22_death_between_fork_and_record() {
 }
 
 #[test]
+fn row_22_a_child_that_there_was_no_room_to_look_at_is_recorded_when_there_is() {
+    if !can_inject() {
+        return skip("row 22 without descriptors", "no strace with fault injection, or no ptrace");
+    }
+    let text = "[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = false\n";
+    let d = Daemon::start(text);
+    let calls = "open,openat,openat2";
+    let fault = format!("inject={calls}:error=ENFILE");
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &fault]);
+    d.done("start", "a");
+    d.wait_log("after a crash our children would be unknown");
+    tracer.detach();
+    wait_recorded(&d.home, d.pid_of("a"));
+    d.assert_well();
+}
+
+/// `a` would not go, and there is no room to make sure of it; that `b` is gone is known all the same.
+#[test]
+fn row_20_want_for_one_orphan_says_nothing_of_another() {
+    if cfg!(feature = "portable") || !can_inject() {
+        return skip("row 20, one of two", "no pidfds, no strace with fault injection, or no ptrace");
+    }
+    let of = |name: &str| {
+        format!(
+            "[program:{name}]\ncommand = {{actor}} --ignore TERM --touch {{dir}}/{name}\nstartsecs = 0\npdeathsig = false\n\
+             reconcile = kill\nstopwaitsecs = 4\n"
+        )
+    };
+    let text = of("a") + &of("b");
+    let d = Daemon::start_in(Home::new(), &text);
+    d.wait_file("a");
+    d.wait_file("b");
+    let (a, b) = (d.pid_of("a"), d.pid_of("b"));
+    wait_recorded(&d.home, a);
+    wait_recorded(&d.home, b);
+    let d = Daemon::launch(d.murder());
+    let fault = "inject=pidfd_open:error=ENFILE";
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", "trace=pidfd_open", "-e", fault]);
+    process::kill(b);
+    d.wait_log("a: what an earlier daemon left did not stop in time");
+    assert_eq!(d.log_count("b: what an earlier daemon left did not stop in time"), 0, "{}", d.story());
+    tracer.detach();
+    d.wait_all("RUNNING");
+    assert!(!process::alive(a), "{}", d.story());
+    d.assert_well();
+}
+
+#[test]
 fn row_60_a_daemon_that_segfaults_is_like_one_that_is_killed() {
     let d = Daemon::start(WITH_GRANDCHILD);
     d.wait_file("t");

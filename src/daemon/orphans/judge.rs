@@ -66,9 +66,14 @@ impl Pack {
         let id = self.record.pid;
         let near: Vec<ProcStat> =
             sight.everybody().iter().filter(|stat| stat.group == id || stat.session == id).copied().collect();
-        let seen = sight.everybody().iter().any(|stat| stat.pid == id);
+        let seen = sight.everybody().iter().find(|stat| stat.pid == id);
+        if near.iter().chain(seen).all(ProcStat::is_dead) {
+            // Nobody lives of whom anything could be asked.
+            self.proven.clear();
+            return Members::default();
+        }
         // Whoever was seen may be reaped by now: its group is no less ours for that.
-        let bearer = if seen { sight.bearer(&self.record) } else { Bearer::Nobody };
+        let bearer = if seen.is_some() { sight.bearer(&self.record) } else { Bearer::Nobody };
         if bearer == Bearer::Stranger && self.record.start.is_some() {
             // A number is given away only when no group and no session bears it any more.
             return Members { given_away: true, ..Members::default() };
@@ -356,6 +361,27 @@ mod tests {
         assert_eq!(judged(vec![record(100)], &sight), (vec![], 0, 0));
         sight.everybody[0].threads = 2;
         assert_eq!(judged(vec![record(100)], &sight), (vec![100], 0, 1));
+    }
+
+    #[test]
+    fn where_nobody_lives_nobody_is_looked_at() {
+        struct Blind(Fake);
+        impl Sight for Blind {
+            fn everybody(&self) -> &[ProcStat] {
+                &self.0.everybody
+            }
+            fn runs(&self, pid: Pid) -> Option<Vec<String>> {
+                panic!("the environment of {pid} is looked at")
+            }
+            fn bearer(&self, record: &Record) -> Bearer {
+                panic!("{record:?} is looked for")
+            }
+            fn own(&self) -> [Pid; 2] {
+                OWN
+            }
+        }
+        let sight = Blind(Fake::default().with_dead(100, 100, 100, 1000).with_dead(101, 100, 100, 1001));
+        assert_eq!(Pack::new(record(100)).look(&sight), Members::default());
     }
 
     #[test]

@@ -34,11 +34,14 @@ impl Trace {
     }
 
     fn record(&mut self, life: &str, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
-        let (start, inode) = *self.identity.get_or_insert_with(|| {
+        let (start, inode) = self.identity.unwrap_or_else(|| {
             // Once it is reaped, only its marker tells its group from others.
-            let start = if reaped { None } else { identity::start(pid, self.start.map(NonZeroU64::get)) };
-            let inode = pidfd.and_then(identity::unique_inode);
-            (start.and_then(NonZeroU64::new), inode.and_then(NonZeroU64::new))
+            let start = if reaped { Ok(None) } else { identity::start(pid, self.start.map(NonZeroU64::get)) };
+            let inode = pidfd.and_then(identity::unique_inode).and_then(NonZeroU64::new);
+            let found = (start.unwrap_or(None).and_then(NonZeroU64::new), inode);
+            // What there was no room to look at is looked at again.
+            self.identity = start.is_ok().then_some(found);
+            found
         });
         Record {
             name: self.spec.name.to_string(),
@@ -252,6 +255,11 @@ impl Children {
     pub fn living(&self) -> impl Iterator<Item = &InstanceSpec> {
         let living = self.table.iter().filter(|(_, child)| child.reaped.is_none());
         living.filter_map(|(_, child)| child.trace.as_ref()).map(|trace| &*trace.spec)
+    }
+
+    /// Whether something of a child is still to be looked at before its record is whole.
+    pub fn any_unseen(&self) -> bool {
+        self.table.iter().any(|(_, child)| child.trace.as_ref().is_some_and(|trace| trace.identity.is_none()))
     }
 
     /// What a later daemon has to know of all of them; `life` is this one's.

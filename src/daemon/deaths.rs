@@ -7,6 +7,7 @@ use super::{Alarm, Daemon};
 use crate::engine::id::{Key, RunId};
 use crate::engine::message::{ExitStatus, Input, Pid, SpawnError};
 use crate::engine::time::Duration;
+use crate::sys::identity::{self, ProcStat};
 use crate::sys::kill::{self, GroupState};
 use crate::sys::signals::Arrival;
 use crate::sys::spawn::{self, Verdict, VerdictRead};
@@ -24,6 +25,10 @@ const ZOMBIES_AFTER: Duration = Duration::from_secs(1);
 const VERDICT_AGAIN: Duration = Duration::from_secs(1);
 /// At most so often all children are asked for unknown ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// At most so many unknown ones are reaped at one time: to find each the kernel walks over all children.
+const STRANGERS_AT_ONCE: usize = 256;
+/// Until the next ones; in between others are served.
+const SWEEP_AGAIN: Duration = Duration::from_millis(1);
 
 impl Daemon {
     /// Step 3 of the turn: the dead, then the verdicts of the living.
@@ -63,8 +68,10 @@ impl Daemon {
     }
 
     fn check_lingering(&mut self) {
+        // One look at /proc serves all: it takes the longer the more there are to ask for.
+        let mut seen = None;
         for key in self.children.lingering() {
-            if let Some(run) = self.emptied(key) {
+            if let Some(run) = self.emptied(key, &mut seen) {
                 self.children.remove(key);
                 self.feed(Input::GroupEmpty { run });
             }
@@ -72,11 +79,11 @@ impl Daemon {
     }
 
     /// Reaps what nobody else hears of: orphans that fell to us, and children without a pidfd.
-    pub(super) fn sweep(&mut self) {
-        self.sweep_armed = false;
-        loop {
+    fn sweep(&mut self) {
+        let mut strangers = 0;
+        while strangers < STRANGERS_AT_ONCE {
             match watch::next_dead() {
-                Ok(Some(pid)) => self.bury(pid),
+                Ok(Some(pid)) => strangers += usize::from(self.bury(pid)),
                 Ok(None) => return,
                 Err(error) => {
                     log::error!("looking for dead children failed: {error}");
@@ -84,21 +91,34 @@ impl Daemon {
                 }
             }
         }
+        self.sweep_in(SWEEP_AGAIN);
+    }
+
+    /// Time to sweep.
+    pub(super) fn sweep_due(&mut self) {
+        self.sweep_armed = false;
+        self.sweep();
+    }
+
+    fn sweep_in(&mut self, wait: Duration) {
+        if !std::mem::replace(&mut self.sweep_armed, true) {
+            self.arm(wait, Alarm::Sweep);
+        }
     }
 
     fn on_child_signal(&mut self) {
         if cfg!(feature = "portable") || !cfg!(target_os = "linux") {
             self.sweep();
-        } else if !self.sweep_armed {
-            self.sweep_armed = true;
-            self.arm(SWEEP_EVERY, Alarm::Sweep);
+        } else {
+            self.sweep_in(SWEEP_EVERY);
         }
         if self.children.any_lingering() {
             self.check_lingering();
         }
     }
 
-    fn bury(&mut self, pid: Pid) {
+    /// Whether it is nobody we know.
+    fn bury(&mut self, pid: Pid) -> bool {
         match (self.children.of_pid(pid), self.probes.of_pid(pid)) {
             (Some(key), _) => self.try_reap(key),
             (None, Some(key)) => self.reap_check(key),
@@ -107,8 +127,10 @@ impl Daemon {
                 if let Err(error) = watch::reap(pid, None) {
                     log::error!("reaping process {pid} failed: {error}");
                 }
+                return true;
             }
         }
+        false
     }
 
     fn try_reap(&mut self, key: Key) {
@@ -231,24 +253,27 @@ impl Daemon {
     }
 
     /// The run of a lingering child whose group is empty now.
-    fn emptied(&mut self, key: Key) -> Option<RunId> {
+    fn emptied(&mut self, key: Key, seen: &mut Option<Vec<ProcStat>>) -> Option<RunId> {
         let now = self.now;
         let child = self.children.get_mut(key)?;
         if !has_members(child) {
             return Some(child.run);
         }
         let is_old = |at| now.since(at) >= ZOMBIES_AFTER;
-        let due = |killing: &&mut Box<Killing>| is_old(killing.at) && killing.looked_at.is_none_or(is_old);
+        let due = |killing: &&mut Box<Killing>| {
+            is_old(killing.at) && (seen.is_some() || killing.looked_at.is_none_or(is_old))
+        };
         child.killing.as_mut().filter(due)?.looked_at = Some(now);
-        match kill::group_only_zombies(child.pid) {
-            Ok(Some(true)) => {
+        // Without /proc nobody can tell; the group counts as alive.
+        let seen = seen.get_or_insert_with(|| identity::everybody().unwrap_or_default());
+        match kill::only_zombies(child.pid, seen) {
+            Some(true) => {
                 let (run, pid) = (child.run, child.pid);
                 let name = self.roster.name(run.instance);
                 log::warn!("{name}: only zombies that their parent does not reap are left in process group {pid}");
                 Some(run)
             }
-            // Without /proc nobody can tell; the group counts as alive.
-            Ok(_) | Err(_) => None,
+            Some(false) | None => None,
         }
     }
 }

@@ -66,6 +66,8 @@ pub fn of(life: &str, serial: u64, spec: &InstanceSpec) -> String {
 pub struct Run<'a> {
     /// The daemon's life.
     pub life: &'a str,
+    /// Which of its runs; they are counted from one.
+    pub serial: u64,
     /// What was to become of it.
     pub fate: Fate,
 }
@@ -78,9 +80,9 @@ impl<'a> Run<'a> {
         let hex = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let (place, random) = life.split_once('-')?;
         let fits = life.len() == LIFE_LENGTH && hex(place) && hex(random);
-        let counts = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let serial = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
         let fate = Fate::of_letter(letter.chars().next()?)?;
-        (fits && counts).then_some(Run { life, fate })
+        fits.then_some(Run { life, serial, fate })
     }
 
     /// Whether it comes from a daemon whose state file is in the same place as that of `life`.
@@ -98,7 +100,7 @@ mod tests {
         let life = life(7, u64::MAX);
         for fate in [Fate::Kill, Fate::Warn, Fate::Ignore] {
             let value = run(&life, 42, fate);
-            assert_eq!(Run::parse(&value), Some(Run { life: &life, fate }));
+            assert_eq!(Run::parse(&value), Some(Run { life: &life, serial: 42, fate }));
         }
         assert!(Run::parse(&run(&life, 1, Fate::Kill)).unwrap().shares_place(&super::life(7, 1)));
         assert!(!Run::parse(&run(&life, 1, Fate::Kill)).unwrap().shares_place(&super::life(8, u64::MAX)));

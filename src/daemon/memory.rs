@@ -1,8 +1,8 @@
 //! The daemon's memory across its own crash: when the children are put on the disk, and in whose name.
 //!
-//! Written before the first child is made, then 5 ms after a change, at most every 50 ms and seldom enough that writing
-//! never takes more than a small part of the time. Until then a child is known by its marker alone. A file that cannot be written is told once a minute and tried again; nothing else
-//! depends on it.
+//! Written before the first child is made, then 5 ms after a change, at most every 50 ms, and where writing takes long
+//! seldom enough to take a small part of the time, but within 5 s. Until then a child is known by its marker alone. A
+//! file that cannot be written is told once a minute and tried again; nothing else depends on it.
 //!
 //! Until what an earlier daemon left in the file is judged, or taken over unjudged, nothing is written over it.
 
@@ -32,6 +32,8 @@ const SETTLED: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(50);
 /// The same, as a multiple of what the last write took: a burst of N changes costs in all what N records cost.
 const COST_FACTOR: u32 = 20;
+/// At most so much: a disk that hung once is no reason to leave the children unrecorded for long.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Until a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// From one complaint to the next.
@@ -277,17 +279,18 @@ impl Memory {
         let begun = clock::monotonic();
         let state = State {
             life: Some(self.life.clone()),
+            serial: self.serial,
             machine: self.machine.clone(),
             daemon: self.ourselves,
             closed,
             children,
         };
         let written = self.file.replace(&state_file::render(&state));
-        let cost = clock::monotonic().since(begun);
+        let ended = clock::monotonic();
         match written {
             Ok(()) => {
                 self.dirty = false;
-                self.not_before = now + PAUSE.max(cost.saturating_mul(COST_FACTOR));
+                self.not_before = ended + pause_after(ended.since(begun));
                 if self.complained.take().is_some() {
                     log::info!("the state file {} is written again", self.path().display());
                 }
@@ -297,6 +300,12 @@ impl Memory {
                 self.complain(&error, now);
             }
         }
+    }
+
+    /// There was no room to look at one of the children.
+    fn look_again(&mut self, now: Instant) {
+        self.dirty = true;
+        self.not_before = self.not_before.max(now + RETRY);
     }
 
     fn complain(&mut self, error: &dyn fmt::Display, now: Instant) {
@@ -396,8 +405,16 @@ impl Daemon {
         let records = joined(self.children.records(&self.memory.life).collect(), self.orphans.records());
         let count = records.len();
         self.memory.write(records, closed, now);
+        if self.children.any_unseen() {
+            self.memory.look_again(now);
+        }
         count
     }
+}
+
+/// From a write that took so long to the next.
+fn pause_after(cost: Duration) -> Duration {
+    cost.saturating_mul(COST_FACTOR).clamp(PAUSE, PAUSE_MAX)
 }
 
 /// Ours, and those that an earlier daemon left. A number that was given to one of ours is no orphan's any more.
@@ -428,6 +445,13 @@ mod tests {
             stop_signal: Signal::TERM,
             stop_wait: Duration::ZERO,
         }
+    }
+
+    #[test]
+    fn a_write_that_hung_once_puts_the_next_off_for_seconds_alone() {
+        let millis = |cost| pause_after(Duration::from_millis(cost)).as_millis();
+        assert_eq!([0, 2, 10, 250, 4_000, 600_000].map(millis), [50, 50, 200, 5_000, 5_000, 5_000]);
+        assert_eq!(pause_after(Duration::MAX), PAUSE_MAX);
     }
 
     #[test]

@@ -394,7 +394,7 @@ impl Daemon {
                 Alarm::Conn(key) => self.conn_overdue(key, stamp),
                 Alarm::Accept => self.accept_again(),
                 Alarm::Linger => self.lingering_due(),
-                Alarm::Sweep => self.sweep(),
+                Alarm::Sweep => self.sweep_due(),
                 Alarm::Logs => self.retry_logs(),
                 Alarm::Press => self.press_again(),
                 Alarm::Rebind => self.rebind_again(),

@@ -75,10 +75,11 @@ impl Orphans {
     pub(super) fn in_the_way(&self, name: &str) -> Option<String> {
         let of_name = |quarry: &&Quarry| quarry.pack.record.name == name;
         let quarry = self.hunted.iter().find(of_name)?;
-        Some(format!(
-            "process group {} of an earlier daemon is still there and cannot be killed",
-            quarry.pack.record.pid
-        ))
+        let how = match quarry.stage {
+            Stage::Stuck => "is still there and cannot be killed",
+            Stage::Asked { .. } | Stage::Killed { .. } => "may still be there, and cannot be looked at",
+        };
+        Some(format!("process group {} of an earlier daemon {how}", quarry.pack.record.pid))
     }
 
     fn are_under_way(&self) -> bool {
@@ -174,7 +175,7 @@ impl Daemon {
                 }
                 if self.orphans.blind == LOOKS_MAX && self.spawner.is_held() {
                     log::error!(
-                        "programs are started all the same, except those of which an earlier daemon may have left a copy"
+                        "programs are started all the same, except those of which a copy is recorded that may be there"
                     );
                     self.spawner.hold(false);
                 }
@@ -198,6 +199,8 @@ impl Daemon {
         let before = self.orphans.hunted.len();
         let now = self.now;
         self.orphans.hunted.retain_mut(|quarry| {
+            // Each for itself: that another one could not be looked at says nothing of this one.
+            sight.want.set(None);
             let members = quarry.pack.look(sight);
             // Who was not seen because there was no descriptor to look with is not gone.
             let gone = members.ours.is_empty() && sight.want.get().is_none();
@@ -230,7 +233,10 @@ impl Daemon {
             Past::Damaged(_) => judge::judge_unproven(life, "the state file cannot be used", &sight),
             Past::Read(reading, modified) => match why_strange(&reading, modified, here) {
                 Some(why) => judge::judge_strangers(&reading.state.children, why, &sight),
-                None => judge::judge(reading.state.children, reading.state.life.as_deref(), &sight),
+                None => {
+                    let (life, serial) = (reading.state.life.as_deref(), reading.state.serial);
+                    judge::judge(reading.state.children, life.map(|life| (life, serial)), &sight)
+                }
             },
         };
         judgement.lines.splice(0..0, oddities.into_iter().map(|text| (log::Level::Warn, text)));
@@ -364,5 +370,33 @@ impl Sight for Proc {
 
     fn own(&self) -> [Pid; 2] {
         self.own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Reconcile;
+
+    #[test]
+    fn who_is_in_the_way_is_told_by_what_is_known_of_it() {
+        let record = Record {
+            name: "a".to_owned(),
+            pid: 12,
+            start: Some(1),
+            inode: None,
+            run: None,
+            pdeathsig: true,
+            reconcile: Reconcile::Auto,
+            stop_signal: Signal::TERM,
+            stop_wait: Duration::ZERO,
+        };
+        let mut orphans = Orphans::default();
+        orphans.hunted.push(Quarry::asked(Pack::new(record), Vec::new(), Instant::ZERO));
+        let text = |orphans: &Orphans| orphans.in_the_way("a").unwrap();
+        assert!(text(&orphans).ends_with("may still be there, and cannot be looked at"), "{}", text(&orphans));
+        orphans.hunted[0].stage = Stage::Stuck;
+        assert!(text(&orphans).ends_with("is still there and cannot be killed"), "{}", text(&orphans));
+        assert_eq!(orphans.in_the_way("b"), None);
     }
 }

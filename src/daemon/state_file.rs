@@ -59,6 +59,8 @@ pub struct Record {
 pub struct State {
     /// The id of the daemon's life. Python's have none.
     pub life: Option<String>,
+    /// The last run that it had made by then: one that is not younger and none of the children's is over.
+    pub serial: u64,
     /// Where the numbers mean something. Python does not say.
     pub machine: Option<Machine>,
     /// The daemon itself.
@@ -105,6 +107,9 @@ struct Version {
 struct File<'a> {
     version: u64,
     life: Cow<'a, str>,
+    /// Files of before have none.
+    #[serde(default)]
+    serial: u64,
     boot: Cow<'a, str>,
     namespace: Option<u64>,
     daemon: Option<Process>,
@@ -152,6 +157,7 @@ pub fn render(state: &State) -> Vec<u8> {
     let file = File {
         version: VERSION,
         life: Cow::Borrowed(state.life.as_deref().unwrap_or_default()),
+        serial: state.serial,
         boot: Cow::Borrowed(machine.map_or("", |machine| &machine.boot)),
         namespace: machine.and_then(|machine| machine.namespace),
         daemon: state.daemon,
@@ -220,6 +226,7 @@ fn parse_own(text: &[u8], own: Pid) -> Result<Reading, Damage> {
     }
     let state = State {
         life: Some(file.life.into_owned()),
+        serial: file.serial,
         machine: Some(Machine { boot: file.boot.into_owned(), namespace: file.namespace }),
         daemon: file.daemon,
         closed: file.closed,
@@ -375,6 +382,7 @@ mod tests {
         let other = Record { name: "ü\"\\".into(), pid: 1235, start: None, inode: None, run: None, ..web() };
         State {
             life: Some("l".into()),
+            serial: 7,
             machine: Some(Machine { boot: "b".into(), namespace: Some(3) }),
             daemon: Some(Process { pid: 9, start: 8 }),
             closed: false,

@@ -77,13 +77,16 @@ impl AtomicFile {
     }
 
     /// Puts a new text in the place of the old one, mode 0600.
-    pub fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    pub fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.what_stands_there()?;
         let temporary = self.temporary()?;
         let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, &self.path));
         if written.is_err() {
             // What is told is the first error; a temporary file that stays is swept at the next start.
             let _ = fs::remove_file(&temporary);
+        } else {
+            // What stands there is ours, also if the system gave it the number of what was spared.
+            self.spared = None;
         }
         written
     }
@@ -185,7 +188,7 @@ mod tests {
     #[test]
     fn a_text_replaces_the_one_before_and_is_for_us_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let file = place(&folder);
+        let mut file = place(&folder);
         assert!(file.read(100).unwrap().is_none());
         file.replace(b"one").unwrap();
         file.replace(b"two").unwrap();
@@ -210,7 +213,7 @@ mod tests {
             ("a FIFO", |_, place| nix::unistd::mkfifo(place, nix::sys::stat::Mode::S_IRWXU).unwrap()),
         ];
         for (what, lay) in arms {
-            let file = place(&folder);
+            let mut file = place(&folder);
             lay(&victim, file.path());
             let read = file.read(100).map(|found| found.is_some());
             assert!(read.as_ref().is_err_and(|error| error.to_string().contains(what)), "{what}: {read:?}");
@@ -230,7 +233,11 @@ mod tests {
         file.replace(b"ours").unwrap_err();
         assert_eq!(fs::read(file.path()).unwrap(), b"a letter");
         fs::remove_file(file.path()).unwrap();
-        file.replace(b"ours").unwrap();
+        // The number of the one that went may be that of any of ours.
+        for _ in 0..3 {
+            file.replace(b"ours").unwrap();
+            assert_eq!(file.spared, None);
+        }
     }
 
     #[test]

@@ -23,12 +23,14 @@ pub const PID_MAX: Pid = 4_194_304;
 pub struct ProcStat {
     /// Its number.
     pub pid: Pid,
-    /// One letter; `Z` and `X` are dead.
+    /// One letter, of its first thread alone; `Z` and `X` are dead.
     pub state: u8,
     /// Its process group.
     pub group: Pid,
     /// Its session.
     pub session: Pid,
+    /// How many threads it has: the others may outlive the first one.
+    pub threads: u32,
     /// Clock ticks from the boot to its start.
     pub start: u64,
 }
@@ -36,7 +38,7 @@ pub struct ProcStat {
 impl ProcStat {
     /// Dead, and only not reaped yet.
     pub fn is_dead(&self) -> bool {
-        matches!(self.state, b'Z' | b'X' | b'x')
+        matches!(self.state, b'Z' | b'X' | b'x') && self.threads <= 1
     }
 }
 
@@ -51,8 +53,9 @@ pub fn parse_stat(text: &[u8]) -> Option<ProcStat> {
     let _parent = fields.next()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
-    let start = fields.nth(15)?.parse().ok()?;
-    Some(ProcStat { pid, state, group, session, start })
+    let threads = fields.nth(13)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
+    Some(ProcStat { pid, state, group, session, threads, start })
 }
 
 /// What /proc says of a process. `None`: there is no such process.
@@ -70,20 +73,20 @@ const DISAGREED: u8 = u8::MAX;
 
 /// When a child of ours started that lives, or is dead and not reaped, in ticks from the boot. `told` is what the clock
 /// said when it was made. It is believed after it agreed with /proc on sixteen children and never was wrong: a look into
-/// /proc for each child would cost more than all other records of it.
-pub fn start(pid: Pid, told: Option<u64>) -> Option<u64> {
+/// /proc for each child would cost more than all other records of it. An error: there is no room to look.
+pub fn start(pid: Pid, told: Option<u64>) -> Result<Option<u64>, Want> {
     static AGREED: AtomicU8 = AtomicU8::new(0);
     let agreed = AGREED.load(Ordering::Relaxed);
     if told.is_some() && agreed == AGREEMENTS {
-        return told;
+        return Ok(told);
     }
-    let seen = stat(pid).ok().flatten().map(|stat| stat.start);
+    let seen = Want::sift(stat(pid))?.ok().flatten().map(|stat| stat.start);
     if agreed < AGREEMENTS
         && let (Some(told), Some(seen)) = (told, seen)
     {
         AGREED.store(if told == seen { agreed + 1 } else { DISAGREED }, Ordering::Relaxed);
     }
-    seen
+    Ok(seen)
 }
 
 /// The tick in which something began that was not there before the first moment and was there at the second one, both told
@@ -305,10 +308,21 @@ mod tests {
 
     #[test]
     fn the_command_cannot_pretend_to_be_fields() {
-        let expected = ProcStat { pid: 12, state: b'S', group: 12, session: 13, start: 4711 };
+        let expected = ProcStat { pid: 12, state: b'S', group: 12, session: 13, threads: 1, start: 4711 };
         for command in [b"sh".as_slice(), b"", b") R 1 (", b"))))(((", b"a b\nc", b"\xff\xfe", b"1) Z 1 1 1 1 1 1 1 1"]
         {
             assert_eq!(parse_stat(&text(command)), Some(expected), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_a_living_thread_is_not_dead() {
+        let with = |state: &str, threads: &str| {
+            let line = format!("12 (sh) {state} 1 12 13 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 4711 0");
+            parse_stat(line.as_bytes()).unwrap().is_dead()
+        };
+        for (state, threads, dead) in [("S", "1", false), ("Z", "1", true), ("X", "0", true), ("Z", "2", false)] {
+            assert_eq!(with(state, threads), dead, "{state} {threads}");
         }
     }
 

@@ -93,14 +93,18 @@ fn members(pgid: Pid, pidfd: Option<&OwnedFd>) -> Result<GroupState, KillError> 
 
 /// Whether all members of a group are dead and only wait for a parent that does not reap. `None`: /proc shows no member.
 pub fn group_only_zombies(pgid: Pid) -> io::Result<Option<bool>> {
-    let seen = match identity::everybody() {
-        Ok(seen) => seen,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    match identity::everybody() {
+        Ok(seen) => Ok(only_zombies(pgid, &seen)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, by what was seen of all processes.
+pub fn only_zombies(pgid: Pid, seen: &[ProcStat]) -> Option<bool> {
     let mut members = seen.iter().filter(|stat| stat.group == pgid).peekable();
     let any = members.peek().is_some();
-    Ok(any.then(|| members.all(ProcStat::is_dead)))
+    any.then(|| members.all(ProcStat::is_dead))
 }
 
 #[derive(Clone, Copy)]

@@ -74,7 +74,7 @@ fn the_clock_tells_the_start_of_a_child_as_proc_does() {
         // A child that began as one tick became another has none.
         told += usize::from(child.fresh.start.is_some());
         assert_eq!(child.fresh.start.unwrap_or(seen), seen);
-        assert_eq!(identity::start(child.pid(), child.fresh.start), Some(seen));
+        assert_eq!(identity::start(child.pid(), child.fresh.start).unwrap(), Some(seen));
     }
     assert!(told > 0);
 }

@@ -4,6 +4,7 @@ use crate::harness::*;
 use crate::machine::*;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use std::fs;
 use std::time::{Duration, Instant};
 
 const WITH_GRANDCHILD: &str =
@@ -143,6 +144,33 @@ fn row_20_an_orphan_that_nothing_can_kill_holds_up_its_own_program_alone() {
     d.assert_well();
 }
 
+/// Its first thread ends, another one lives: the kernel shows it with the letter of the dead.
+const WITHOUT_ITS_FIRST_THREAD: &str = "import ctypes, os, sys, threading, time
+def live():
+    while open('/proc/self/stat').read().rsplit(')', 1)[1].split()[0] != 'Z':
+        time.sleep(0.01)
+    with open(sys.argv[1], 'a') as noted:
+        noted.write(str(os.getpid()) + chr(10))
+    time.sleep(1000)
+threading.Thread(target=live).start()
+ctypes.CDLL(None).pthread_exit(None)
+";
+
+#[test]
+fn row_20_who_lost_its_first_thread_is_alive_all_the_same() {
+    let home = Home::new();
+    home.write("threads.py", WITHOUT_ITS_FIRST_THREAD);
+    let text =
+        "[program:a]\ncommand = python3 {dir}/threads.py {dir}/t\nstartsecs = 0\npdeathsig = false\nreconcile = kill\n";
+    let (home, leader, _) = crashed(home, text);
+    let there = || fs::read_dir(format!("/proc/{leader}/task")).is_ok_and(|threads| threads.count() > 1);
+    assert!(there(), "inconclusive: it died with its daemon");
+    let d = Daemon::launch(home);
+    d.wait("the second run", || (d.home.pids("t").len() == 2).then_some(()));
+    assert!(!there(), "two copies side by side\n{}", d.story());
+    assert_eq!(d.log_count("stopping what an earlier daemon left behind"), 1, "{}", d.story());
+}
+
 #[test]
 fn a_shutdown_in_the_middle_keeps_the_orphans_recorded() {
     let text = "[program:a]\ncommand = {actor} --ignore TERM --touch {dir}/t\nstartsecs = 0\nstopwaitsecs = 20\n\
@@ -153,6 +181,23 @@ fn a_shutdown_in_the_middle_keeps_the_orphans_recorded() {
     assert!(process::alive(leader), "inconclusive");
     assert_eq!(records(&d.home).iter().map(|record| &record["pid"]).collect::<Vec<_>>(), [leader]);
     assert_eq!(d.home.pids("t").len(), 1, "nothing is started while an orphan is asked to stop");
+}
+
+/// It left its program's group by `setsid`, and its run was over and recorded no more.
+#[test]
+fn row_20_who_left_a_run_that_was_over_is_left_alone() {
+    let text = "[program:a]\ncommand = sh -c 'setsid {actor} --touch {dir}/t & while ! [ -s {dir}/t ]; do sleep 0.1; done'\n\
+        autorestart = false\nstartsecs = 0\n[program:b]\ncommand = {actor}\nstartsecs = 0\nautostart = false\n";
+    let d = Daemon::start_in(Home::new(), text);
+    d.wait_file("t");
+    let left = d.home.pids("t")[0];
+    d.wait_state("a", "EXITED");
+    d.done("start", "b");
+    wait_recorded(&d.home, d.pid_of("b"));
+    let d = Daemon::launch(d.murder());
+    d.wait_state("a", "EXITED");
+    assert!(process::alive(left), "{}", d.story());
+    assert_eq!(d.log_count("are left alone"), 1, "{}", d.story());
 }
 
 #[test]
@@ -182,6 +227,54 @@ fn row_22_death_between_fork_and_record() {
         assert!(old.iter().all(|&pid| !process::alive(pid)), "killed at rename {kill_at}\n{}", d.story());
         assert_eq!(process::children(d.pid()).len(), 4);
     }
+}
+
+#[test]
+fn row_22_a_child_that_there_was_no_room_to_look_at_is_recorded_when_there_is() {
+    if !can_inject() {
+        return skip("row 22 without descriptors", "no strace with fault injection, or no ptrace");
+    }
+    let text = "[program:a]\ncommand = {actor}\nstartsecs = 0\nautostart = false\n";
+    let d = Daemon::start(text);
+    let calls = "open,openat,openat2";
+    let fault = format!("inject={calls}:error=ENFILE");
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &fault]);
+    d.done("start", "a");
+    d.wait_log("after a crash our children would be unknown");
+    tracer.detach();
+    wait_recorded(&d.home, d.pid_of("a"));
+    d.assert_well();
+}
+
+/// `a` would not go, and there is no room to make sure of it; that `b` is gone is known all the same.
+#[test]
+fn row_20_want_for_one_orphan_says_nothing_of_another() {
+    if cfg!(feature = "portable") || !can_inject() {
+        return skip("row 20, one of two", "no pidfds, no strace with fault injection, or no ptrace");
+    }
+    let of = |name: &str| {
+        format!(
+            "[program:{name}]\ncommand = {{actor}} --ignore TERM --touch {{dir}}/{name}\nstartsecs = 0\npdeathsig = false\n\
+             reconcile = kill\nstopwaitsecs = 4\n"
+        )
+    };
+    let text = of("a") + &of("b");
+    let d = Daemon::start_in(Home::new(), &text);
+    d.wait_file("a");
+    d.wait_file("b");
+    let (a, b) = (d.pid_of("a"), d.pid_of("b"));
+    wait_recorded(&d.home, a);
+    wait_recorded(&d.home, b);
+    let d = Daemon::launch(d.murder());
+    let fault = "inject=pidfd_open:error=ENFILE";
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", "trace=pidfd_open", "-e", fault]);
+    process::kill(b);
+    d.wait_log("a: what an earlier daemon left did not stop in time");
+    assert_eq!(d.log_count("b: what an earlier daemon left did not stop in time"), 0, "{}", d.story());
+    tracer.detach();
+    d.wait_all("RUNNING");
+    assert!(!process::alive(a), "{}", d.story());
+    d.assert_well();
 }
 
 #[test]

@@ -27,7 +27,14 @@ fn record(pid: i32) -> Record {
 }
 
 fn state(children: Vec<Record>) -> State {
-    State { life: Some("l".into()), machine: identity::machine().ok(), daemon: None, closed: false, children }
+    State {
+        life: Some("l".into()),
+        serial: 0,
+        machine: identity::machine().ok(),
+        daemon: None,
+        closed: false,
+        children,
+    }
 }
 
 /// Starts a daemon on this state; its log once the program is up.

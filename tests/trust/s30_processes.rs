@@ -105,6 +105,74 @@ fn storm(d: &Daemon) -> Duration {
     answers[answers.len() * 99 / 100]
 }
 
+/// How often a process has read anything.
+fn reads(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("syscr: ")?.parse().ok()).unwrap()
+}
+
+#[test]
+fn row_13_groups_that_nothing_can_kill_cost_one_look_for_all() {
+    let d = Daemon::start_in(
+        Home::alone(),
+        "[program:a]\ncommand = {actor} --fork-child plain --child-pid {dir}/kids --touch {dir}/t\nstartsecs = 0\n\
+         numprocs = 40\nstopwaitsecs = 1\n",
+    );
+    // Made after the daemon, so that it thaws before the processes are ended.
+    let freezer = match Cgroup::new("freezer", "freezer.state") {
+        Ok(freezer) => freezer,
+        Err(reason) => return skip("row 13, unkillable", &reason),
+    };
+    d.wait("all are up", || (d.home.pids("t").len() == 40).then_some(()));
+    d.home.pids("kids").into_iter().for_each(|kid| freezer.take(kid));
+    freezer.freeze();
+    let _client = d.begin(json!({"command": "stop", "names": ["all"]}));
+    d.wait("all are stuck", || (d.log_count("is still there two seconds after SIGKILL") == 40).then_some(()));
+    let (before, begun, mut most) = (reads(d.pid()), Instant::now(), 0);
+    // How often it looks is what is tested; nothing can be waited for.
+    while begun.elapsed() < Duration::from_secs(5) {
+        most = most.max(process::all().len() as u64);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // A look reads of each process, and once more to see that there is no more to read.
+    let looks = (reads(d.pid()) - before) / (2 * most);
+    assert!(looks <= 2 * begun.elapsed().as_secs() + 2, "{looks} looks at all in {:?}", begun.elapsed());
+    freezer.thaw();
+    d.wait_all("STOPPED");
+    d.assert_well();
+}
+
+/// A daemon that was away finds all of them dead at once.
+#[test]
+fn row_13_many_strangers_that_die_together_are_reaped_in_parts() {
+    if !can_inject() {
+        return skip("row 13, strangers", "no strace, or no ptrace");
+    }
+    let home = Home::new();
+    home.write(
+        "many.sh",
+        "while ! [ -e $1/go ]; do sleep 0.1; done; i=0; while [ $i -lt 700 ]; do (true &); i=$((i+1)); done\n\
+         echo all > $1/done; exec sleep 1000\n",
+    );
+    let d = Daemon::start_in(home, "[program:a]\ncommand = sh {dir}/many.sh {dir}\nstartsecs = 0\n");
+    d.wait_state("a", "RUNNING");
+    let trace = d.home.join("trace").display().to_string();
+    let calls = "trace=waitid,wait4,epoll_wait,epoll_pwait,epoll_pwait2";
+    let tracer = Tracer::attach(&d, &["-o", &trace, "-e", calls]);
+    d.signal(Signal::SIGSTOP);
+    d.home.write("go", "");
+    d.wait_file("done");
+    d.wait("all are dead", || (process::zombies(d.pid()).len() >= 700).then_some(()));
+    d.signal(Signal::SIGCONT);
+    d.wait("all are reaped", || process::zombies(d.pid()).is_empty().then_some(()));
+    tracer.detach();
+    let text = d.home.read("trace");
+    let longest = text.split("epoll_").map(|turn| turn.matches("wait").count()).max().unwrap_or(0);
+    // Each is found by one call and reaped by another.
+    assert!((100..2 * 256 + 50).contains(&longest), "{longest} calls in one turn");
+    d.assert_well();
+}
+
 #[test]
 fn row_14_a_check_that_always_fails_ends_in_fatal() {
     let d = Daemon::start(

@@ -66,9 +66,14 @@ impl Pack {
         let id = self.record.pid;
         let near: Vec<ProcStat> =
             sight.everybody().iter().filter(|stat| stat.group == id || stat.session == id).copied().collect();
-        let seen = sight.everybody().iter().any(|stat| stat.pid == id);
+        let seen = sight.everybody().iter().find(|stat| stat.pid == id);
+        if near.iter().chain(seen).all(ProcStat::is_dead) {
+            // Nobody lives of whom anything could be asked.
+            self.proven.clear();
+            return Members::default();
+        }
         // Whoever was seen may be reaped by now: its group is no less ours for that.
-        let bearer = if seen { sight.bearer(&self.record) } else { Bearer::Nobody };
+        let bearer = if seen.is_some() { sight.bearer(&self.record) } else { Bearer::Nobody };
         if bearer == Bearer::Stranger && self.record.start.is_some() {
             // A number is given away only when no group and no session bears it any more.
             return Members { given_away: true, ..Members::default() };
@@ -106,14 +111,14 @@ pub struct Judgement {
     pub lines: Vec<(Level, String)>,
 }
 
-/// Judges records that were made on this machine since its boot.
-pub fn judge(records: Vec<Record>, life: Option<&str>, sight: &impl Sight) -> Judgement {
+/// Judges records that were made on this machine since its boot. `last`: the life in which, and its last run by then.
+pub fn judge(records: Vec<Record>, last: Option<(&str, u64)>, sight: &impl Sight) -> Judgement {
     let mut judgement = Judgement::default();
     let numbers: HashSet<Pid> = records.iter().map(|record| record.pid).collect();
     let runs: HashSet<String> = records.iter().filter_map(|record| record.run.clone()).collect();
     records.into_iter().for_each(|record| judgement.weigh(record, sight));
-    if let Some(life) = life {
-        judgement.find_unrecorded(life, &numbers, &runs, sight);
+    if let Some(last) = last {
+        judgement.find_unrecorded(last, &numbers, &runs, sight);
     }
     judgement
 }
@@ -186,14 +191,22 @@ impl Judgement {
         }
     }
 
-    /// Children that their daemon made and did not live to record: they lead a session and carry its marker.
-    fn find_unrecorded(&mut self, life: &str, numbers: &HashSet<Pid>, runs: &HashSet<String>, sight: &impl Sight) {
+    /// Children that their daemon made and did not live to record: they lead a session and carry the marker of a run that
+    /// is younger than the records. An older one that is not recorded was over, and who is left of it had left it.
+    fn find_unrecorded(
+        &mut self,
+        (life, recorded): (&str, u64),
+        numbers: &HashSet<Pid>,
+        runs: &HashSet<String>,
+        sight: &impl Sight,
+    ) {
         let mut carriers = carriers(life, numbers, sight);
         // Of several that lead a session of the same run, the child itself is the oldest.
         carriers.sort_by_key(|(stat, _)| (stat.start, stat.pid));
         let (mut leaders, mut taken) = (Vec::new(), HashSet::new());
         for (stat, run) in &carriers {
-            let fate = Run::parse(run).filter(|parsed| parsed.life == life && !runs.contains(run)).map(|run| run.fate);
+            let is_young = |parsed: &Run<'_>| parsed.life == life && parsed.serial > recorded && !runs.contains(run);
+            let fate = Run::parse(run).filter(is_young).map(|run| run.fate);
             if let Some(fate) = fate.filter(|_| stat.session == stat.pid && taken.insert(run.clone())) {
                 leaders.push(stat.pid);
                 self.weigh(unrecorded(stat, run, fate), sight);
@@ -286,13 +299,13 @@ mod tests {
 
     impl Fake {
         fn with(mut self, pid: Pid, group: Pid, session: Pid, start: u64, run: Option<&str>) -> Fake {
-            self.everybody.push(ProcStat { pid, state: b'S', group, session, start });
+            self.everybody.push(ProcStat { pid, state: b'S', group, session, threads: 1, start });
             self.runs.extend(run.map(|run| (pid, vec![run.to_owned()])));
             self
         }
 
         fn with_dead(mut self, pid: Pid, group: Pid, session: Pid, start: u64) -> Fake {
-            self.everybody.push(ProcStat { pid, state: b'Z', group, session, start });
+            self.everybody.push(ProcStat { pid, state: b'Z', group, session, threads: 1, start });
             self
         }
     }
@@ -321,7 +334,7 @@ mod tests {
 
     /// Who is hunted, how many are left, and how many lines are told.
     fn judged(records: Vec<Record>, sight: &Fake) -> (Vec<Pid>, usize, usize) {
-        let judgement = judge(records, Some(&life()), sight);
+        let judgement = judge(records, Some((&life(), 2)), sight);
         let hunted =
             judgement.hunted.iter().flat_map(|(_, members)| members.ours.iter().map(|stat| stat.pid)).collect();
         (hunted, judgement.left.len(), judgement.lines.len())
@@ -340,6 +353,35 @@ mod tests {
     fn a_dead_leader_that_nobody_reaped_still_proves_its_group() {
         let sight = Fake::default().with_dead(100, 100, 100, 1000).with(101, 100, 100, 1001, None);
         assert_eq!(judged(vec![record(100)], &sight), (vec![101], 0, 1));
+    }
+
+    #[test]
+    fn a_process_lives_as_long_as_any_of_its_threads() {
+        let mut sight = Fake::default().with_dead(100, 100, 100, 1000);
+        assert_eq!(judged(vec![record(100)], &sight), (vec![], 0, 0));
+        sight.everybody[0].threads = 2;
+        assert_eq!(judged(vec![record(100)], &sight), (vec![100], 0, 1));
+    }
+
+    #[test]
+    fn where_nobody_lives_nobody_is_looked_at() {
+        struct Blind(Fake);
+        impl Sight for Blind {
+            fn everybody(&self) -> &[ProcStat] {
+                &self.0.everybody
+            }
+            fn runs(&self, pid: Pid) -> Option<Vec<String>> {
+                panic!("the environment of {pid} is looked at")
+            }
+            fn bearer(&self, record: &Record) -> Bearer {
+                panic!("{record:?} is looked for")
+            }
+            fn own(&self) -> [Pid; 2] {
+                OWN
+            }
+        }
+        let sight = Blind(Fake::default().with_dead(100, 100, 100, 1000).with_dead(101, 100, 100, 1001));
+        assert_eq!(Pack::new(record(100)).look(&sight), Members::default());
     }
 
     #[test]
@@ -422,8 +464,11 @@ mod tests {
 
     #[test]
     fn a_child_that_was_never_recorded_is_found_by_its_marker() {
-        let sight = Fake::default().with(200, 200, 200, 5, Some(&run(9))).with(201, 200, 200, 6, Some(&run(9)));
-        assert_eq!(judged(vec![], &sight), (vec![200, 201], 0, 1));
+        for serial in [3, 9] {
+            let run = run(serial);
+            let sight = Fake::default().with(200, 200, 200, 5, Some(&run)).with(201, 200, 200, 6, Some(&run));
+            assert_eq!(judged(vec![], &sight), (vec![200, 201], 0, 1), "{serial}: the records end with the second run");
+        }
         let warned = marker::run(&life(), 9, Fate::Warn);
         assert_eq!(judged(vec![], &Fake::default().with(200, 200, 200, 5, Some(&warned))), (vec![], 1, 1));
         let off = marker::run(&life(), 9, Fate::Ignore);
@@ -450,6 +495,8 @@ mod tests {
     fn who_left_a_recorded_group_by_setsid_is_left_alone() {
         let sight = Fake::default().with(100, 100, 100, 1000, Some(&run(1))).with(300, 300, 300, 1001, Some(&run(1)));
         assert_eq!(judged(vec![record(100)], &sight), (vec![100], 0, 2));
+        let over = Fake::default().with(300, 300, 300, 8, Some(&run(2)));
+        assert_eq!(judged(vec![], &over), (vec![], 0, 1), "its run was over when the records were written");
         let unrecorded = Fake::default().with(300, 300, 300, 8, Some(&run(9))).with(200, 200, 200, 5, Some(&run(9)));
         assert_eq!(judged(vec![], &unrecorded), (vec![200], 0, 2), "of one run the oldest is the child");
     }

@@ -40,6 +40,25 @@ fn without_a_clone_that_gives_a_pidfd_a_fork_does() {
     }
 }
 
+/// Kernels before 5.2 pass over the wish for a pidfd: where one should be told, there is what was there before.
+#[cfg(not(feature = "portable"))]
+#[test]
+fn without_a_pidfd_from_clone_a_child_is_made_all_the_same() {
+    if !probe::has("strace") {
+        return;
+    }
+    let untold = "clone:poke_exit=@arg3=ffffffff";
+    for calls in [&[untold][..], &[untold, "pidfd_open:error=ENOSYS"]] {
+        let said = without(calls, &["spawn", "-", "-", "sh", "-c", "exit 4"]);
+        assert!(said.contains("verdict ok\nend Code(4)"), "{calls:?}: {said}");
+        // With a switch of user it is a fork.
+        if probe::is_root() {
+            let said = without(calls, &["spawn", "nobody", "-", "sh", "-c", "exit 4"]);
+            assert!(said.contains("verdict ok\nend Code(4)"), "{calls:?}: {said}");
+        }
+    }
+}
+
 #[cfg(not(feature = "portable"))]
 #[test]
 fn without_pidfds_children_are_reaped_by_number() {

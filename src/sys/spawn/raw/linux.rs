@@ -213,20 +213,21 @@ pub(in super::super) fn exit(code: i32) -> ! {
     }
 }
 
-/// Copies this process, with a pidfd that is there before the copy can be gone. `Ok(None)` in the child.
+/// Copies this process, with a pidfd that is there before the copy can be gone, or [`UNTOLD`](super::UNTOLD). `Ok(None)` in
+/// the child.
 ///
 /// # Safety
 /// The child may only do what a child of a process with threads may do.
 pub(in super::super) unsafe fn fork_with_pidfd() -> Result<Option<(i32, RawFd)>, i32> {
-    let mut pidfd: RawFd = -1;
+    let mut pidfd = super::UNTOLD;
     let flags = (libc::CLONE_PIDFD | libc::SIGCHLD) as usize;
     // SAFETY: no memory is shared and no stack given, so this is a fork; the kernel writes the pidfd.
     let pid = unsafe { call(libc::SYS_clone, [flags, 0, &raw mut pidfd as usize, 0, 0]) }?;
     if pid == 0 { Ok(None) } else { Ok(Some((pid as i32, pidfd))) }
 }
 
-/// Makes a process that shares our memory, and our descriptors if asked to, with a pidfd. It runs `enter` on the stack
-/// below `top`.
+/// Makes a process that shares our memory, and our descriptors if asked to, with a pidfd or [`UNTOLD`](super::UNTOLD).
+/// It runs `enter` on the stack below `top`.
 ///
 /// # Safety
 /// `top` is aligned to sixteen, and what is below it belongs to the child, as `argument` does, until it is gone from our
@@ -239,7 +240,7 @@ pub(in super::super) unsafe fn clone_sharing(
 ) -> Result<(i32, RawFd), i32> {
     let files = if shares_descriptors { libc::CLONE_FILES } else { 0 };
     let flags = (libc::CLONE_VM | libc::CLONE_PIDFD | files | libc::SIGCHLD) as usize;
-    let mut pidfd: RawFd = -1;
+    let mut pidfd = super::UNTOLD;
     let pidfd_place = &raw mut pidfd;
     let result: isize;
     // SAFETY: the parent goes on at the label with all registers but those named; the child finds itself on its own

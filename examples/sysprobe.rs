@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use supervice::engine::message::{ExitStatus, Pid, Signal, SpawnError};
 use supervice::spec::Launch;
 use supervice::sys::daemonize::{Side, daemonize};
-use supervice::sys::kill::{GroupState, group_only_zombies, group_state, signal_group};
+use supervice::sys::identity;
+use supervice::sys::kill::{GroupState, group_only_zombies, group_state, signal_group, signal_process};
 use supervice::sys::lock::PidLock;
 use supervice::sys::signals::{Arrival, Signals};
 use supervice::sys::spawn::{ErrorOutput, Fresh, Inherited, Output, Plan, VerdictRead, describe, resolve_user, spawn};
@@ -36,6 +37,7 @@ fn main() {
         ["failures", count] => failures(count),
         ["subreaper"] => subreaper(),
         ["group"] => group(),
+        ["process"] => process(),
         ["daemonize", how, path] => background(how, Path::new(path)),
         ["stdio", path] => stdio(Path::new(path)),
         ["die-unready"] => die_unready(),
@@ -314,7 +316,7 @@ fn subreaper() -> Answer {
 fn group() -> Answer {
     guard::set_subreaper()?;
     let inherited = Inherited::capture()?;
-    let script = "sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1000; done' & read line";
+    let script = "sh -c 'trap \"\" TERM; echo deaf; sleep 100' & read line";
     let launch = launch("-", "-", &["sh", "-c", script]);
     let plan = Plan::prepare(&launch, &inherited, None).map_err(|error| format!("{error:?}"))?;
     let made = spawn(&plan, Output::Pipe, ErrorOutput::SameAsStdout, None);
@@ -333,6 +335,26 @@ fn group() -> Answer {
         group_only_zombies(fresh.pid)?,
         signal_group(fresh.pid, pidfd, Signal::KILL)
     );
+    Ok(0)
+}
+
+/// How a child of ours ends that is signalled, and how one does that was taken hold of by its number and its start.
+fn process() -> Answer {
+    let plan = prepared("-", &["sleep", "1000"])?;
+    let mut ends = Vec::new();
+    for takes_hold in [false, true] {
+        let mut fresh = made(&plan, Output::Null)?;
+        verdict(&mut fresh)?.map_err(|error| format!("{error:?}"))?;
+        let (pid, pidfd) = (fresh.pid, fresh.pidfd.as_ref());
+        if takes_hold {
+            let start = identity::stat(pid)?.ok_or("it is not there")?.start;
+            identity::grip(pid, start, None)?.ok_or("it cannot be held")?.signal(Signal::KILL)?;
+        } else {
+            signal_process(pid, pidfd, Signal::TERM)?;
+        }
+        ends.push(end(pid, pidfd)?);
+    }
+    println!("{:?} {:?}", ends[0], ends[1]);
     Ok(0)
 }
 

@@ -79,6 +79,23 @@ fn without_groups_behind_pidfds_they_are_reached_by_number() {
     assert!(said.ends_with("after TERM Members Some(false)\nafter KILL Empty None Err(Gone)\n"), "{said}");
 }
 
+/// As container engines had it before they knew the call.
+#[test]
+fn where_a_filter_refuses_signals_behind_pidfds_they_go_by_number() {
+    if !probe::has("strace") {
+        return;
+    }
+    for error in ["EPERM", "EACCES", "ENOSYS"] {
+        let refused = format!("pidfd_send_signal:error={error}");
+        let said = without(&[&refused], &["group"]);
+        assert!(said.ends_with("after TERM Members Some(false)\nafter KILL Empty None Err(Gone)\n"), "{error}: {said}");
+        for calls in [&[refused.as_str()][..], &[&refused, &format!("pidfd_open:error={error}")]] {
+            let said = without(calls, &["process"]);
+            assert_eq!(said, "Signal { number: 15, core: false } Signal { number: 9, core: false }\n", "{calls:?}");
+        }
+    }
+}
+
 #[test]
 fn without_proc_children_start_all_the_same() {
     if !probe::is_root() || !probe::has("unshare") {

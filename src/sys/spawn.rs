@@ -111,7 +111,9 @@ struct Ends {
 
 impl Ends {
     fn open(plan: &Plan, stdout: Output, stderr: ErrorOutput) -> Result<Ends, SpawnError> {
-        let stream = |output| Stream::open(output, plan.user()).map_err(|error| os_error(SpawnStage::Pipe, &error));
+        // Where nobody is switched to, a pipe is the program's own as it is; only root could give it away.
+        let owner = plan.switch_to();
+        let stream = |output| Stream::open(output, owner).map_err(|error| os_error(SpawnStage::Pipe, &error));
         let out = stream(stdout)?;
         let err = match stderr {
             ErrorOutput::SameAsStdout => None,

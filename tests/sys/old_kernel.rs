@@ -97,6 +97,17 @@ fn where_a_filter_refuses_signals_behind_pidfds_they_go_by_number() {
 }
 
 #[test]
+fn where_a_filter_refuses_close_range_no_child_begins_with_our_descriptors() {
+    if !probe::has("strace") {
+        return;
+    }
+    for error in ["EPERM", "EACCES", "ENOSYS"] {
+        let said = without(&[&format!("close_range:error={error}")], &["places", "3"]);
+        assert_eq!(said, "3 said 0 1 2, nothing is left over\n", "{error}");
+    }
+}
+
+#[test]
 fn without_proc_children_start_all_the_same() {
     if !probe::is_root() || !probe::has("unshare") {
         return;

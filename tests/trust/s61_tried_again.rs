@@ -168,7 +168,7 @@ fn children_that_get_nowhere_hold_up_no_others() {
     if !can_inject() {
         return skip("children that hang at their birth", "no strace with fault injection, or no ptrace");
     }
-    // At the first of all the daemon itself asks whether the kernel has the call.
+    // At the first of all, if not before, the daemon itself asks whether the kernel has the call.
     let first = "[program:first]\ncommand = {actor}\nstartsecs = 0\n";
     let rest = "[program:p]\ncommand = {actor}\nnumprocs = 200\nstartsecs = 0\nautostart = false\n";
     let d = Daemon::start(&format!("{first}{rest}"));

@@ -47,10 +47,14 @@ fn numbers(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
 
 /// `None` where the kernel closes a range by itself (since 5.9).
 pub(in super::super) fn close_up_to() -> Option<RawFd> {
-    static HAS_RANGE: OnceLock<bool> = OnceLock::new();
+    if range_closes().is_ok() { None } else { Some(super::highest_open()) }
+}
+
+/// What the kernel says to a range in which nothing is open; asked once.
+fn range_closes() -> Result<(), i32> {
+    static ANSWER: OnceLock<Result<(), i32>> = OnceLock::new();
     let last = u32::MAX as usize;
-    let has_range = *HAS_RANGE.get_or_init(|| numbers(libc::SYS_close_range, [last, last, 0, 0, 0]).is_ok());
-    if has_range { None } else { Some(super::highest_open()) }
+    *ANSWER.get_or_init(|| numbers(libc::SYS_close_range, [last, last, 0, 0, 0]).map(drop))
 }
 
 pub(in super::super) fn new_session() -> Result<(), i32> {
@@ -98,6 +102,11 @@ pub(in super::super) fn close_from(first: RawFd, up_to: Option<RawFd>) -> Result
 pub(in super::super) fn unshare_descriptors(first: RawFd) -> Result<(), i32> {
     let flags = libc::CLOSE_RANGE_UNSHARE as usize;
     numbers(libc::SYS_close_range, [first as usize, u32::MAX as usize, flags, 0, 0]).map(drop)
+}
+
+/// Whether that call is there at all: a filter of system calls may be older than the kernel.
+pub(in super::super) fn may_unshare() -> bool {
+    !matches!(range_closes(), Err(libc::ENOSYS | libc::EPERM | libc::EACCES))
 }
 
 pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {

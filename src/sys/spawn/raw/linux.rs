@@ -116,6 +116,16 @@ pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {
     unsafe { call(libc::SYS_prlimit64, arguments) }.map(drop)
 }
 
+/// How high this process may set it.
+pub(in super::super) fn hard_nofile() -> Result<u64, i32> {
+    let mut limit = [0_u64; 2];
+    let arguments = [0, libc::RLIMIT_NOFILE as usize, 0, limit.as_mut_ptr() as usize, 0];
+    // SAFETY: the kernel writes two 64-bit numbers, and reads no new limit.
+    unsafe { call(libc::SYS_prlimit64, arguments) }?;
+    let [_, hard] = limit;
+    Ok(hard)
+}
+
 pub(in super::super) fn set_groups(groups: &[u32]) -> Result<(), i32> {
     // SAFETY: the kernel reads as many 32-bit numbers as the slice has.
     unsafe { call(libc::SYS_setgroups, [groups.len(), groups.as_ptr() as usize, 0, 0, 0]) }.map(drop)

@@ -128,6 +128,29 @@ fn a_limit_of_descriptors_that_was_lowered_meanwhile_is_handed_on() {
 }
 
 #[test]
+fn it_dies_with_whoever_asked_for_that_also_after_it_opened_a_users_log() {
+    if !is_root() {
+        return skip("a daemon that dies with its parent", "only root opens logs as somebody else");
+    }
+    let home = Home::new();
+    home.open_to_all();
+    let logs = home.join("logs");
+    fs::create_dir(&logs).unwrap();
+    nix::unistd::chown(&logs, Some(65534.into()), Some(65534.into())).unwrap();
+    home.configure("[program:a]\ncommand = {actor}\nuser = nobody\nstartsecs = 0\nstdout_logfile = {dir}/logs/a\n");
+    let mut command = home.command("sh");
+    command.args(["-c", "setpriv --pdeathsig TERM \"$0\" \"$@\" & wait"]).arg(supervice());
+    let mut d = Daemon::launch_by(home, command);
+    let parent = d.pid();
+    d.set_pid(d.home.read("d.pid").trim().parse().unwrap());
+    d.wait_state("a", "RUNNING");
+    assert_eq!(fs::metadata(logs.join("a")).unwrap().uid(), 65534);
+    process::kill(parent);
+    d.wait_log("Received SIGTERM");
+    process::wait_gone(d.pid());
+}
+
+#[test]
 fn many_programs_start_under_a_low_limit_that_can_be_raised() {
     let home = Home::new();
     home.configure("[program:a]\ncommand = {actor}\nstartsecs = 0\nnumprocs = 120\n");

@@ -15,7 +15,7 @@ use supervice::sys::kill::{GroupState, group_only_zombies, group_state, signal_g
 use supervice::sys::lock::PidLock;
 use supervice::sys::signals::{Arrival, Signals};
 use supervice::sys::spawn::{ErrorOutput, Fresh, Inherited, Output, Plan, VerdictRead, describe, resolve_user, spawn};
-use supervice::sys::watch::{Reap, next_dead, reap, sweep};
+use supervice::sys::watch::{Reap, next_dead, reap};
 use supervice::sys::{guard, limits};
 
 type Answer = Result<i32, Box<dyn Error>>;
@@ -286,7 +286,7 @@ fn failures(count: &str) -> Answer {
     Ok(0)
 }
 
-/// An orphaned grandchild falls to us and is swept, and so is a child that we know.
+/// An orphaned grandchild falls to us and is reaped, and so is a child that we know.
 fn subreaper() -> Answer {
     if !guard::set_subreaper()? {
         return Ok(77);
@@ -302,13 +302,17 @@ fn subreaper() -> Answer {
     }
     let mut dead: Vec<(Pid, ExitStatus)> = Vec::new();
     wait_for(|| {
-        dead.extend(sweep(16)?);
+        while let Some(pid) = next_dead()? {
+            if let Reap::Ended(status) = reap(pid, None)? {
+                dead.push((pid, status));
+            }
+        }
         Ok((dead.len() == 3).then_some(()))
     })?;
     let known = dead.iter().any(|(pid, status)| *pid == fresh.pid && *status == ExitStatus::Code(3));
     let code = dead.iter().any(|(pid, status)| *pid != fresh.pid && *status == ExitStatus::Code(7));
     let killed = dead.iter().any(|(_, status)| matches!(status, ExitStatus::Signal { number: 9, .. }));
-    println!("{known} {code} {killed} {:?} {:?}", reap(fresh.pid, fresh.pidfd.as_ref())?, sweep(16)?);
+    println!("{known} {code} {killed} {:?} {:?}", reap(fresh.pid, fresh.pidfd.as_ref())?, next_dead()?);
     Ok(0)
 }
 

@@ -73,7 +73,8 @@ pub struct Fresh {
 /// The first number that the child's preparations leave alone: 0, 1, 2 are its stdio, 3 its verdict.
 const FIRST_FREE: RawFd = 4;
 
-/// From now on children are copies of this process, also where they could share its memory until their exec.
+/// From now on children are copies of this process, also where they could share its memory until their exec. The daemon
+/// never asks for it: it is there to measure the one way against the other.
 pub fn always_fork() {
     shared::forbid();
 }

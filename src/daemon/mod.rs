@@ -91,6 +91,9 @@ use waits::Waits;
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
 
+/// So often the kernel is asked for more in one turn: enough for sixteen thousand sources.
+const ASKS_MAX: usize = 64;
+
 /// When signals that could not be read are read again.
 const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
 
@@ -201,6 +204,8 @@ pub struct Daemon {
     closing: bool,
     /// A program ended whose end is to be ours; a shutdown follows in the same turn or the next.
     last_word: Option<LastWord>,
+    /// SIGTERM or SIGINT came.
+    terminated: bool,
     /// What we end with instead of our own verdict.
     exit_code: Option<i32>,
     finished: Option<Vec<InstanceId>>,
@@ -276,12 +281,22 @@ impl Daemon {
         self.reactor.wait(self.now, deadline)?;
         self.now = clock::monotonic();
         self.mark();
-        if deadline.is_some_and(|at| self.now.since(at) > LATE) {
-            // What happened while we were stopped must be known before any deadline is called missed.
+        // What happened, also while we were stopped, must be known before any deadline is called missed.
+        let mut asks = deadline.is_some_and(|at| self.now.since(at) > LATE);
+        for _ in 0..ASKS_MAX {
+            if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
+                break;
+            }
+            asks = false;
             self.reactor.wait(self.now, Some(self.now))?;
             self.mark();
         }
         Ok(())
+    }
+
+    fn is_anything_due(&self) -> bool {
+        let timers = [self.engine.poll_timeout(), self.alarms.next_deadline()];
+        timers.into_iter().flatten().any(|at| at <= self.now)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -435,9 +450,7 @@ impl Daemon {
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
-                Arrival::Terminate(signal) => {
-                    self.close_down(&format!("Received {}", report::signal_name(signal)), None);
-                }
+                Arrival::Terminate(signal) => self.terminate(signal),
                 Arrival::Hangup => self.reload(Wish::Reload, None),
                 Arrival::User1 => {
                     self.rebind();

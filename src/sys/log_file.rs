@@ -43,6 +43,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether there is nothing of that name, or nothing on the way to it.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, OpenError::System { errno, .. } if *errno == nix::libc::ENOENT)
+    }
+}
+
 impl std::fmt::Display for OpenError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -150,6 +157,15 @@ impl LogPlace {
     pub fn again(&self) -> LogPlace {
         let (path, owner, target) = (self.path.clone(), self.owner.clone(), self.target.clone());
         LogPlace { path, owner, mode: self.mode, target, folder: None, pressed: self.pressed }
+    }
+
+    /// Whose program writes here from now on; whether it was somebody else's.
+    pub fn set_owner(&mut self, owner: Option<&Owner>) -> bool {
+        let changes = self.owner.as_ref() != owner;
+        if changes {
+            self.owner = owner.cloned();
+        }
+        changes
     }
 
     /// The path as it was given.

@@ -55,7 +55,7 @@ pub fn signal_process(pid: Pid, pidfd: Option<&OwnedFd>, signal: Signal) -> Resu
     }
     match pidfd {
         Some(pidfd) => match through_pidfd(pidfd, signal.0.into(), Reach::Process) {
-            // The number of a child that is not reaped is nobody else's, and nobody else is held by such a pidfd.
+            // Only a child that is not reaped comes here so, and its number is nobody else's.
             Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(by_number(pid, signal.0.into())?),
             other => Ok(other?),
         },

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use supervice::engine::message::{ExitStatus, Pid, Signal, SpawnError};
 use supervice::spec::Launch;
 use supervice::sys::daemonize::{Side, daemonize};
-use supervice::sys::kill::{GroupState, group_only_zombies, group_state, signal_group};
+use supervice::sys::identity;
+use supervice::sys::kill::{GroupState, group_only_zombies, group_state, signal_group, signal_process};
 use supervice::sys::lock::PidLock;
 use supervice::sys::signals::{Arrival, Signals};
 use supervice::sys::spawn::{ErrorOutput, Fresh, Inherited, Output, Plan, VerdictRead, describe, resolve_user, spawn};
-use supervice::sys::watch::{Reap, next_dead, reap, sweep};
+use supervice::sys::watch::{Reap, next_dead, reap};
 use supervice::sys::{guard, limits};
 
 type Answer = Result<i32, Box<dyn Error>>;
@@ -36,6 +37,7 @@ fn main() {
         ["failures", count] => failures(count),
         ["subreaper"] => subreaper(),
         ["group"] => group(),
+        ["process"] => process(),
         ["daemonize", how, path] => background(how, Path::new(path)),
         ["stdio", path] => stdio(Path::new(path)),
         ["die-unready"] => die_unready(),
@@ -284,7 +286,7 @@ fn failures(count: &str) -> Answer {
     Ok(0)
 }
 
-/// An orphaned grandchild falls to us and is swept, and so is a child that we know.
+/// An orphaned grandchild falls to us and is reaped, and so is a child that we know.
 fn subreaper() -> Answer {
     if !guard::set_subreaper()? {
         return Ok(77);
@@ -300,13 +302,17 @@ fn subreaper() -> Answer {
     }
     let mut dead: Vec<(Pid, ExitStatus)> = Vec::new();
     wait_for(|| {
-        dead.extend(sweep(16)?);
+        while let Some(pid) = next_dead()? {
+            if let Reap::Ended(status) = reap(pid, None)? {
+                dead.push((pid, status));
+            }
+        }
         Ok((dead.len() == 3).then_some(()))
     })?;
     let known = dead.iter().any(|(pid, status)| *pid == fresh.pid && *status == ExitStatus::Code(3));
     let code = dead.iter().any(|(pid, status)| *pid != fresh.pid && *status == ExitStatus::Code(7));
     let killed = dead.iter().any(|(_, status)| matches!(status, ExitStatus::Signal { number: 9, .. }));
-    println!("{known} {code} {killed} {:?} {:?}", reap(fresh.pid, fresh.pidfd.as_ref())?, sweep(16)?);
+    println!("{known} {code} {killed} {:?} {:?}", reap(fresh.pid, fresh.pidfd.as_ref())?, next_dead()?);
     Ok(0)
 }
 
@@ -314,7 +320,7 @@ fn subreaper() -> Answer {
 fn group() -> Answer {
     guard::set_subreaper()?;
     let inherited = Inherited::capture()?;
-    let script = "sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 1000; done' & read line";
+    let script = "sh -c 'trap \"\" TERM; echo deaf; sleep 100' & read line";
     let launch = launch("-", "-", &["sh", "-c", script]);
     let plan = Plan::prepare(&launch, &inherited, None).map_err(|error| format!("{error:?}"))?;
     let made = spawn(&plan, Output::Pipe, ErrorOutput::SameAsStdout, None);
@@ -333,6 +339,26 @@ fn group() -> Answer {
         group_only_zombies(fresh.pid)?,
         signal_group(fresh.pid, pidfd, Signal::KILL)
     );
+    Ok(0)
+}
+
+/// How a child of ours ends that is signalled, and how one does that was taken hold of by its number and its start.
+fn process() -> Answer {
+    let plan = prepared("-", &["sleep", "1000"])?;
+    let mut ends = Vec::new();
+    for takes_hold in [false, true] {
+        let mut fresh = made(&plan, Output::Null)?;
+        verdict(&mut fresh)?.map_err(|error| format!("{error:?}"))?;
+        let (pid, pidfd) = (fresh.pid, fresh.pidfd.as_ref());
+        if takes_hold {
+            let start = identity::stat(pid)?.ok_or("it is not there")?.start;
+            identity::grip(pid, start, None)?.ok_or("it cannot be held")?.signal(Signal::KILL)?;
+        } else {
+            signal_process(pid, pidfd, Signal::TERM)?;
+        }
+        ends.push(end(pid, pidfd)?);
+    }
+    println!("{:?} {:?}", ends[0], ends[1]);
     Ok(0)
 }
 

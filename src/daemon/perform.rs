@@ -16,7 +16,7 @@ impl Daemon {
     pub(super) fn perform(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Spawn { run } => return self.launch(run),
-            Effect::CancelSpawn { run } => self.spawner.cancel(run),
+            Effect::CancelSpawn { run } => self.spawner.take_out(run),
             Effect::Signal { run, signal } => self.signal(run, signal),
             Effect::StartProbe { probe } => self.ask_health(probe),
             Effect::CancelProbe { probe } => self.withdraw_probe(probe),

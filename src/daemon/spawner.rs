@@ -40,6 +40,7 @@ const WATCH_AGAIN: Duration = Duration::from_secs(1);
 /// Runs that wait to be made.
 #[derive(Debug)]
 pub(super) struct Spawner {
+    /// In the order they came. The first of them waits; others may have gone.
     queue: VecDeque<RunId>,
     waiting: HashSet<RunId>,
     left_this_turn: usize,
@@ -91,9 +92,12 @@ impl Spawner {
         &self.inherited
     }
 
-    /// A queued run is not wanted any more.
-    pub(super) fn cancel(&mut self, run: RunId) {
+    /// A queued run waits no longer: it is made, or not wanted any more.
+    pub(super) fn take_out(&mut self, run: RunId) {
         self.waiting.remove(&run);
+        while self.queue.front().is_some_and(|run| !self.waiting.contains(run)) {
+            self.queue.pop_front();
+        }
     }
 
     /// After a start of many: what nobody waits in any more is given back.
@@ -118,13 +122,15 @@ impl Spawner {
         self.waiting.insert(run);
     }
 
-    fn pop(&mut self) -> Option<RunId> {
-        loop {
-            let run = self.queue.pop_front()?;
-            if self.waiting.remove(&run) {
-                return Some(run);
-            }
-        }
+    /// Who is made next.
+    fn next(&self) -> Option<RunId> {
+        self.queue.front().filter(|_| !self.held).copied()
+    }
+
+    /// Whether one more has to wait for a place. Who becomes another user needs none: it is a copy of the daemon, with a
+    /// table of descriptors of its own.
+    fn is_crowded_for(&self, launch: &Launch, now: Instant) -> bool {
+        launch.user.is_none() && self.crowded.is_some_and(|since| now.since(since) < PLACE_PATIENCE)
     }
 }
 
@@ -132,7 +138,7 @@ impl Daemon {
     /// Makes the child now, or puts it in the queue.
     pub(super) fn launch(&mut self, run: RunId) -> Option<Input> {
         self.look_for_place();
-        if self.spawner.has_work() || !self.may_spawn() {
+        if self.spawner.has_work() || !self.may_spawn(run) {
             self.spawner.push(run);
             return None;
         }
@@ -143,8 +149,8 @@ impl Daemon {
     pub(super) fn launch_queued(&mut self) {
         self.spawner.left_this_turn = SPAWNS_PER_TURN;
         self.look_for_place();
-        while self.spawner.has_work() && self.may_spawn() {
-            let Some(run) = self.spawner.pop() else { return };
+        while let Some(run) = self.spawner.next().filter(|run| self.may_spawn(*run)) {
+            self.spawner.take_out(run);
             let answer = self.spawn_now(run);
             self.feed(answer);
             self.look_for_place();
@@ -165,16 +171,17 @@ impl Daemon {
     /// Whether somebody waits who can be served in the next turn. Where too many execs are under way their verdicts wake
     /// the daemon.
     pub(super) fn can_launch(&self) -> bool {
-        self.spawner.has_work() && self.has_room_to_spawn()
+        self.spawner.next().is_some_and(|run| self.has_room_to_spawn(run))
     }
 
-    fn may_spawn(&self) -> bool {
-        self.spawner.left_this_turn > 0 && self.has_room_to_spawn()
+    fn may_spawn(&self, run: RunId) -> bool {
+        self.spawner.left_this_turn > 0 && self.has_room_to_spawn(run)
     }
 
-    fn has_room_to_spawn(&self) -> bool {
+    fn has_room_to_spawn(&self, run: RunId) -> bool {
         let unproven = self.children.unproven();
-        let is_crowded = self.spawner.crowded.is_some_and(|since| self.now.since(since) < PLACE_PATIENCE);
+        let entry = self.roster.entry(run.instance);
+        let is_crowded = entry.is_some_and(|entry| self.spawner.is_crowded_for(&entry.spec.launch, self.now));
         // Whoever is on the way wakes the daemon by what its exec came to, and before that when its place is free.
         !self.spawner.held && (unproven == 0 || unproven < self.unproven_limit() && !is_crowded)
     }
@@ -334,5 +341,60 @@ fn output(target: &LogTarget) -> Output {
         LogTarget::SameAsStdout | LogTarget::DaemonStdout | LogTarget::DaemonStderr | LogTarget::File(_) => {
             Output::Pipe
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::limits::NofileLimit;
+    use std::collections::BTreeMap;
+
+    fn spawner() -> Spawner {
+        let nofile = NofileLimit { soft: 1024, hard: 1024 };
+        Spawner::new(Inherited { environment: Vec::new(), nofile, umask: 0o022 }, 1024)
+    }
+
+    fn launch(user: Option<&str>) -> Launch {
+        Launch {
+            argv: vec!["true".to_owned()],
+            env: BTreeMap::new(),
+            env_files: Vec::new(),
+            clean_env: false,
+            directory: None,
+            user: user.map(str::to_owned),
+            umask: None,
+            pdeathsig: true,
+            no_new_privs: false,
+        }
+    }
+
+    #[test]
+    fn whoever_becomes_another_user_waits_for_no_place() {
+        let mut spawner = spawner();
+        let now = Instant::from_millis(1_000);
+        for (since, own, others) in [(None, false, false), (Some(1_000), true, false), (Some(900), false, false)] {
+            spawner.crowded = since.map(Instant::from_millis);
+            assert_eq!(spawner.is_crowded_for(&launch(None), now), own, "{since:?}");
+            assert_eq!(spawner.is_crowded_for(&launch(Some("nobody")), now), others, "{since:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_one_is_always_somebody_who_waits() {
+        let mut spawner = spawner();
+        let run = |serial| RunId { instance: InstanceId(Key { slot: 0, generation: 0 }), serial };
+        (1..=5).for_each(|serial| spawner.push(run(serial)));
+        spawner.take_out(run(2));
+        assert_eq!(spawner.next(), Some(run(1)));
+        spawner.take_out(run(1));
+        assert_eq!(spawner.next(), Some(run(3)));
+        spawner.hold(true);
+        assert_eq!((spawner.next(), spawner.has_work()), (None, false));
+        spawner.hold(false);
+        [5, 3, 4].into_iter().for_each(|serial| spawner.take_out(run(serial)));
+        assert_eq!((spawner.next(), spawner.has_work(), spawner.queue.len()), (None, false, 0));
+        spawner.push(run(6));
+        assert_eq!(spawner.next(), Some(run(6)));
     }
 }

@@ -1,5 +1,6 @@
 //! Touching files with the rights of a program's user instead of our own, for one call at a time.
 
+use super::guard::Tie;
 use nix::Result;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
@@ -20,11 +21,14 @@ pub struct Owner {
 /// A deed done whose identity did not come back is reported as EPERM: nobody may go on as if nothing had happened.
 pub(super) fn acting_as<T>(uid: u32, gid: u32, deed: impl FnOnce() -> Result<T>) -> Result<T> {
     let (our_uid, our_gid) = (current_uid(), current_gid());
+    let tie = Tie::ours();
     let taken = switch(Uid::from_raw(uid), Gid::from_raw(gid));
     let result = taken.and_then(|()| deed());
     // In this order a refusal of the group still leaves the user switched back.
-    switch_back(our_uid, our_gid)?;
-    result
+    let back = switch_back(our_uid, our_gid);
+    // With each change of identity the kernel forgets that we are to end with our parent.
+    tie.renew();
+    back.and(result)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -71,6 +71,59 @@ pub fn set_not_dumpable() -> io::Result<()> {
     Ok(())
 }
 
+/// The daemon's own wish to be signalled when its parent ends, which whoever started it may have had for it.
+#[cfg(target_os = "linux")]
+pub(super) struct Tie {
+    signal: libc::c_int,
+    parent: libc::pid_t,
+}
+
+#[cfg(target_os = "linux")]
+impl Tie {
+    /// As it is now.
+    pub(super) fn ours() -> Tie {
+        let mut signal: libc::c_int = 0;
+        // SAFETY: the request writes one int; asking for the parent takes no pointer.
+        let parent = unsafe {
+            // Where it fails, nothing is wished for.
+            libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal, 0, 0, 0);
+            libc::getppid()
+        };
+        Tie { signal, parent }
+    }
+
+    /// As it was.
+    pub(super) fn renew(self) {
+        if self.signal == 0 {
+            return;
+        }
+        // SAFETY: these take numbers only.
+        unsafe {
+            // The kernel takes back a signal that it told.
+            libc::prctl(libc::PR_SET_PDEATHSIG, self.signal, 0, 0, 0);
+            // Of a parent that went meanwhile nobody was told.
+            if libc::getppid() != self.parent {
+                libc::raise(self.signal);
+            }
+        }
+    }
+}
+
+/// The daemon's own wish to end with its parent: nothing that is done here takes it back.
+#[cfg(not(target_os = "linux"))]
+pub(super) struct Tie;
+
+#[cfg(not(target_os = "linux"))]
+impl Tie {
+    /// As it is now.
+    pub(super) fn ours() -> Tie {
+        Tie
+    }
+
+    /// As it was.
+    pub(super) fn renew(self) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

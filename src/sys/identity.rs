@@ -262,14 +262,16 @@ pub fn grip(pid: Pid, start: u64, inode: Option<u64>) -> io::Result<Option<Grip>
         Ok(pidfd) => Some(pidfd),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
         Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH | libc::EINVAL)) => return Ok(None),
-        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => None,
+        // The kernel has no such call, or a filter refuses it whoever is meant: the kernel asks for no permission here.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EACCES)) => None,
         Err(error) => return Err(error),
     };
     let told = pidfd.as_ref().and_then(unique_inode);
     if matches!((told, inode), (Some(told), Some(inode)) if told != inode) || !is_still(pid, start)? {
         return Ok(None);
     }
-    Ok(Some(Grip { pid, start, pidfd }))
+    // One that no signal goes through would only make the number look safe.
+    Ok(Some(Grip { pid, start, pidfd: pidfd.filter(|_| !kill::is_refused()) }))
 }
 
 impl Grip {

@@ -54,7 +54,11 @@ pub fn signal_process(pid: Pid, pidfd: Option<&OwnedFd>, signal: Signal) -> Resu
         return Err(KillError::Forbidden(pid));
     }
     match pidfd {
-        Some(pidfd) => Ok(through_pidfd(pidfd, signal.0.into(), Reach::Process)?),
+        Some(pidfd) => match through_pidfd(pidfd, signal.0.into(), Reach::Process) {
+            // Only a child that is not reaped comes here so, and its number is nobody else's.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(by_number(pid, signal.0.into())?),
+            other => Ok(other?),
+        },
         None => Ok(by_number(pid, signal.0.into())?),
     }
 }
@@ -150,6 +154,33 @@ fn by_number(target: Pid, signal: libc::c_int) -> io::Result<()> {
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 fn through_pidfd(pidfd: &OwnedFd, signal: libc::c_int, reach: Reach) -> io::Result<()> {
+    match ask_through_pidfd(pidfd, signal, reach) {
+        // It says nothing of the process: to us the kernel has no such call.
+        Err(_) if is_refused() => Err(io::Error::from_raw_os_error(libc::ENOSYS)),
+        other => other,
+    }
+}
+
+/// Whether the call reaches nobody, whoever is meant: the kernel is older than it, or a filter of system calls is, as
+/// those of container engines before 2021 are. A filter stays, so it is asked once.
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+pub(super) fn is_refused() -> bool {
+    static REFUSED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *REFUSED.get_or_init(|| {
+        // SAFETY: the one pointer is null, which asks for no details; -1 is no descriptor, so nobody is signalled.
+        let asked =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, -1, 0, std::ptr::null::<libc::siginfo_t>(), 0) };
+        asked != -1 || nix::errno::Errno::last_raw() != libc::EBADF
+    })
+}
+
+#[cfg(not(all(target_os = "linux", not(feature = "portable"))))]
+pub(super) fn is_refused() -> bool {
+    true
+}
+
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+fn ask_through_pidfd(pidfd: &OwnedFd, signal: libc::c_int, reach: Reach) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let flags = match reach {
         Reach::Process => 0,

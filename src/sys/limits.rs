@@ -1,9 +1,9 @@
 //! What the daemon may use: its descriptors, and the umask it works under.
 
-use super::descriptor::{check, duplicate_above};
+use super::descriptor::check;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 /// From this size on a piece of memory is the kernel's own.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -41,26 +41,6 @@ pub fn raise_nofile() -> io::Result<(NofileLimit, NofileLimit)> {
 /// macOS says "unlimited" and refuses more than this.
 fn ceiling(hard: u64) -> u64 {
     if cfg!(target_vendor = "apple") { hard.min(10_240) } else { hard }
-}
-
-/// How many more descriptors this process can open, by estimate: good enough to pace spawns.
-pub fn open_descriptors_left() -> io::Result<u64> {
-    Ok(nofile()?.soft.saturating_sub(open_descriptors()?))
-}
-
-fn open_descriptors() -> io::Result<u64> {
-    // Since Linux 6.2 the size of this folder is the number of entries, for the price of one call.
-    if let Ok(folder) = std::fs::metadata("/proc/self/fd")
-        && folder.len() > 0
-    {
-        return Ok(folder.len());
-    }
-    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
-        return Ok(entries.count() as u64);
-    }
-    // The lowest free number: tables are dense, so it is near the count.
-    let lowest = duplicate_above(0, 0)?;
-    Ok(u64::try_from(lowest.as_raw_fd()).unwrap_or(0))
 }
 
 /// Whether there was no room for it: no descriptor, no memory, no process. It says nothing of what was asked for.
@@ -153,12 +133,6 @@ mod tests {
         assert_eq!(before.hard, after.hard);
         assert_eq!(after.soft, ceiling(after.hard));
         assert_eq!(nofile().unwrap(), after);
-    }
-
-    #[test]
-    fn the_estimate_is_below_the_limit() {
-        let left = open_descriptors_left().unwrap();
-        assert!(left > 0 && left < nofile().unwrap().soft);
     }
 
     #[test]

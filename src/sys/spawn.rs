@@ -73,7 +73,8 @@ pub struct Fresh {
 /// The first number that the child's preparations leave alone: 0, 1, 2 are its stdio, 3 its verdict.
 const FIRST_FREE: RawFd = 4;
 
-/// From now on children are copies of this process, also where they could share its memory until their exec.
+/// From now on children are copies of this process, also where they could share its memory until their exec. The daemon
+/// never asks for it: it is there to measure the one way against the other.
 pub fn always_fork() {
     shared::forbid();
 }
@@ -111,7 +112,9 @@ struct Ends {
 
 impl Ends {
     fn open(plan: &Plan, stdout: Output, stderr: ErrorOutput) -> Result<Ends, SpawnError> {
-        let stream = |output| Stream::open(output, plan.user()).map_err(|error| os_error(SpawnStage::Pipe, &error));
+        // Where nobody is switched to, a pipe is the program's own as it is; only root could give it away.
+        let owner = plan.switch_to();
+        let stream = |output| Stream::open(output, owner).map_err(|error| os_error(SpawnStage::Pipe, &error));
         let out = stream(stdout)?;
         let err = match stderr {
             ErrorOutput::SameAsStdout => None,

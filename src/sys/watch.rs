@@ -62,23 +62,6 @@ pub fn next_dead() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Reaps up to `most` dead children, known or not, and tells who they were and how they ended. Each walks all children,
-/// so this is for the strangers that fall to a subreaper, and not for every turn.
-pub fn sweep(most: usize) -> io::Result<Vec<(Pid, ExitStatus)>> {
-    let mut dead = Vec::new();
-    while dead.len() < most {
-        match wait(libc::P_ALL, 0, libc::WEXITED) {
-            Ok(Some(death)) => dead.push((death.pid, death.status)),
-            Ok(None) => break,
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => break,
-            // What was reaped before the error must reach the caller; the next sweep meets the error again.
-            Err(_) if !dead.is_empty() => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(dead)
-}
-
 /// Reaps one dead member of a process group; whether there was one.
 pub(super) fn reap_member(pgid: Pid) -> io::Result<bool> {
     let id = libc::id_t::try_from(pgid).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const ONE: &str = "[program:a]\ncommand = {actor} --touch {dir}/t\nstartsecs = 0\n";
@@ -98,6 +99,55 @@ fn a_low_limit_of_descriptors_is_lived_with() {
     d.wait_state("a", "RUNNING");
     d.done("restart", "a");
     assert_eq!(d.terminate(), 0);
+}
+
+/// With the right to raise limits the daemon's children would have the higher one again.
+fn without_right_to_limits(home: &Home) -> Command {
+    if !is_root() {
+        return home.command(supervice());
+    }
+    let mut command = home.command("setpriv");
+    command.arg("--bounding-set=-sys_resource").arg(supervice());
+    command
+}
+
+#[test]
+fn a_limit_of_descriptors_that_was_lowered_meanwhile_is_handed_on() {
+    let home = Home::new();
+    home.configure("[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    let command = without_right_to_limits(&home);
+    let d = Daemon::launch_by(home, command);
+    let (soft, _) = process::limit(d.wait_state("a", "RUNNING").pid.unwrap(), "Max open files");
+    let mut prlimit = Command::new("prlimit");
+    let ran = run(prlimit.args(["--pid", &d.pid().to_string(), "--nofile=256:500"]), DEADLINE);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    d.order("restart", "a");
+    let pid = d.wait_state("a", "RUNNING").pid.unwrap();
+    let soft = soft.parse::<u64>().unwrap().min(500).to_string();
+    assert_eq!(process::limit(pid, "Max open files"), (soft, "500".to_owned()), "{}", d.story());
+}
+
+#[test]
+fn it_dies_with_whoever_asked_for_that_also_after_it_opened_a_users_log() {
+    if !is_root() {
+        return skip("a daemon that dies with its parent", "only root opens logs as somebody else");
+    }
+    let home = Home::new();
+    home.open_to_all();
+    let logs = home.join("logs");
+    fs::create_dir(&logs).unwrap();
+    nix::unistd::chown(&logs, Some(65534.into()), Some(65534.into())).unwrap();
+    home.configure("[program:a]\ncommand = {actor}\nuser = nobody\nstartsecs = 0\nstdout_logfile = {dir}/logs/a\n");
+    let mut command = home.command("sh");
+    command.args(["-c", "setpriv --pdeathsig TERM \"$0\" \"$@\" & wait"]).arg(supervice());
+    let mut d = Daemon::launch_by(home, command);
+    let parent = d.pid();
+    d.set_pid(d.home.read("d.pid").trim().parse().unwrap());
+    d.wait_state("a", "RUNNING");
+    assert_eq!(fs::metadata(logs.join("a")).unwrap().uid(), 65534);
+    process::kill(parent);
+    d.wait_log("Received SIGTERM");
+    process::wait_gone(d.pid());
 }
 
 #[test]

@@ -93,16 +93,19 @@ fn somebody_who_is_no_root_may_name_himself() {
     if !is_root() {
         return skip("user of its own", "only root can become somebody else for it");
     }
-    let home = Home::new();
-    home.open_to_all();
-    home.configure("[program:web]\ncommand = {actor}\nuser = nobody\nstartsecs = 0\n");
-    nix::unistd::chown(home.path(), Some(65534.into()), Some(65534.into())).unwrap();
-    nix::unistd::chown(&home.config_path(), Some(65534.into()), Some(65534.into())).unwrap();
-    let daemon = home.copy_program(supervice(), "daemon", 0o755);
-    let mut command = home.command("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&daemon);
-    let d = Daemon::launch_by(home, command);
-    d.wait_state("web", "RUNNING");
+    // In the group that the user database has for him, and in another.
+    for group in [65534, 0] {
+        let home = Home::new();
+        home.open_to_all();
+        home.configure("[program:web]\ncommand = {actor}\nuser = nobody\nstartsecs = 0\nstdout_logfile = {dir}/o\n");
+        nix::unistd::chown(home.path(), Some(65534.into()), Some(65534.into())).unwrap();
+        nix::unistd::chown(&home.config_path(), Some(65534.into()), Some(65534.into())).unwrap();
+        let daemon = home.copy_program(supervice(), "daemon", 0o755);
+        let mut command = home.command("setpriv");
+        command.args(["--reuid=65534", &format!("--regid={group}"), "--clear-groups"]).arg(&daemon);
+        let d = Daemon::launch_by(home, command);
+        d.wait_state("web", "RUNNING");
+    }
 }
 
 #[test]

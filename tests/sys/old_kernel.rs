@@ -40,6 +40,25 @@ fn without_a_clone_that_gives_a_pidfd_a_fork_does() {
     }
 }
 
+/// Kernels before 5.2 pass over the wish for a pidfd: where one should be told, there is what was there before.
+#[cfg(not(feature = "portable"))]
+#[test]
+fn without_a_pidfd_from_clone_a_child_is_made_all_the_same() {
+    if !probe::has("strace") {
+        return;
+    }
+    let untold = "clone:poke_exit=@arg3=ffffffff";
+    for calls in [&[untold][..], &[untold, "pidfd_open:error=ENOSYS"]] {
+        let said = without(calls, &["spawn", "-", "-", "sh", "-c", "exit 4"]);
+        assert!(said.contains("verdict ok\nend Code(4)"), "{calls:?}: {said}");
+        // With a switch of user it is a fork.
+        if probe::is_root() {
+            let said = without(calls, &["spawn", "nobody", "-", "sh", "-c", "exit 4"]);
+            assert!(said.contains("verdict ok\nend Code(4)"), "{calls:?}: {said}");
+        }
+    }
+}
+
 #[cfg(not(feature = "portable"))]
 #[test]
 fn without_pidfds_children_are_reaped_by_number() {
@@ -58,6 +77,34 @@ fn without_groups_behind_pidfds_they_are_reached_by_number() {
     }
     let said = without(&["pidfd_send_signal:error=EINVAL"], &["group"]);
     assert!(said.ends_with("after TERM Members Some(false)\nafter KILL Empty None Err(Gone)\n"), "{said}");
+}
+
+/// As container engines had it before they knew the call.
+#[test]
+fn where_a_filter_refuses_signals_behind_pidfds_they_go_by_number() {
+    if !probe::has("strace") {
+        return;
+    }
+    for error in ["EPERM", "EACCES", "ENOSYS"] {
+        let refused = format!("pidfd_send_signal:error={error}");
+        let said = without(&[&refused], &["group"]);
+        assert!(said.ends_with("after TERM Members Some(false)\nafter KILL Empty None Err(Gone)\n"), "{error}: {said}");
+        for calls in [&[refused.as_str()][..], &[&refused, &format!("pidfd_open:error={error}")]] {
+            let said = without(calls, &["process"]);
+            assert_eq!(said, "Signal { number: 15, core: false } Signal { number: 9, core: false }\n", "{calls:?}");
+        }
+    }
+}
+
+#[test]
+fn where_a_filter_refuses_close_range_no_child_begins_with_our_descriptors() {
+    if !probe::has("strace") {
+        return;
+    }
+    for error in ["EPERM", "EACCES", "ENOSYS"] {
+        let said = without(&[&format!("close_range:error={error}")], &["places", "3"]);
+        assert_eq!(said, "3 said 0 1 2, nothing is left over\n", "{error}");
+    }
 }
 
 #[test]

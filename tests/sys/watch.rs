@@ -73,5 +73,5 @@ fn a_pidfd_wakes_whoever_waits_for_the_end() {
 
 #[test]
 fn orphans_fall_to_a_subreaper_and_are_swept_with_what_is_known() {
-    assert_eq!(probe::said(probe::command(&["subreaper"])), "true true true Unknown []\n");
+    assert_eq!(probe::said(probe::command(&["subreaper"])), "true true true Unknown None\n");
 }

@@ -2,7 +2,9 @@
 
 use crate::harness::*;
 use crate::machine::{Tracer, can_inject};
+use nix::sys::signal::Signal;
 use serde_json::json;
+use std::fs;
 use std::time::{Duration, Instant};
 
 /// strace on the daemon, with every signal that it sends refused for that reason.
@@ -160,6 +162,31 @@ fn an_orphan_that_may_not_be_killed_is_told_of_once_and_goes_when_it_may() {
     d.assert_well();
 }
 
+#[test]
+fn a_socket_that_was_bound_again_and_heard_by_nobody_is_listened_to_again() {
+    if !can_inject() {
+        return skip("a socket that cannot be listened to", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    d.wait_state("a", "RUNNING");
+    let injection = "inject=epoll_ctl:error=ENOSPC";
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", "trace=epoll_ctl", "-e", injection]);
+    fs::remove_file(d.home.socket()).unwrap();
+    if cfg!(feature = "portable") {
+        // Nobody watches folders there: the signal makes it look.
+        d.signal(Signal::SIGUSR1);
+    }
+    d.wait_log("No space left on device");
+    // One more try each second; by now there were some.
+    let begun = Instant::now();
+    d.wait("three seconds", || (begun.elapsed().as_secs() >= 3).then_some(()));
+    tracer.detach();
+    d.wait_log("; bound again");
+    d.wait("it answers", || Client::connect(&d.home.socket()).ok()?.ask(&json!({"command": "status"})).ok());
+    assert_eq!(d.log_count("No space left on device"), 1, "{}", d.story());
+    d.assert_well();
+}
+
 /// With a long table of descriptors children are made in a few places, and a spawn waits for one. It does not wait for ever
 /// for children that never get as far as to leave theirs.
 #[cfg(not(feature = "portable"))]
@@ -168,7 +195,7 @@ fn children_that_get_nowhere_hold_up_no_others() {
     if !can_inject() {
         return skip("children that hang at their birth", "no strace with fault injection, or no ptrace");
     }
-    // At the first of all the daemon itself asks whether the kernel has the call.
+    // At the first of all, if not before, the daemon itself asks whether the kernel has the call.
     let first = "[program:first]\ncommand = {actor}\nstartsecs = 0\n";
     let rest = "[program:p]\ncommand = {actor}\nnumprocs = 200\nstartsecs = 0\nautostart = false\n";
     let d = Daemon::start(&format!("{first}{rest}"));

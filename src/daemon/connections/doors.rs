@@ -45,28 +45,21 @@ impl Daemon {
         self.connections.socket.set_openness(openness(spec))
     }
 
-    /// Binds the socket anew where it is gone from its place.
+    /// Binds the socket anew where it is gone from its place, and listens where nobody does. What goes wrong is told once and
+    /// tried again.
     pub(in crate::daemon) fn rebind(&mut self) {
-        if self.closing || self.connections.in_place() {
+        if self.closing || self.connections.in_place() && self.connections.listener.is_some() {
             return;
         }
         let path = self.connections.socket.path().to_owned();
-        match socket::bind(&path, self.settings.has_lock(), openness(self.settings.spec())) {
-            Ok(bound) => {
-                if let Some(mut old) = self.connections.listener.take() {
-                    self.reactor.deregister(&mut old);
-                }
-                self.connections.socket = bound;
+        match self.bind_and_listen(&path) {
+            Ok(()) => {
                 self.connections.rebind_trouble = None;
-                match self.open_doors() {
-                    Ok(()) => log::warn!("the socket {} was gone; bound again", path.display()),
-                    Err(error) => log::error!("listening on {} again failed: {error}", path.display()),
-                }
+                log::warn!("the socket {} was gone; bound again", path.display());
             }
-            Err(error) => {
-                let trouble = error.to_string();
+            Err(trouble) => {
                 if self.connections.rebind_trouble.as_ref() != Some(&trouble) {
-                    log::error!("the socket {} is gone and cannot be bound again: {trouble}", path.display());
+                    log::error!("the socket {} {trouble}", path.display());
                     self.connections.rebind_trouble = Some(trouble);
                 }
                 if !std::mem::replace(&mut self.connections.rebind_armed, true) {
@@ -74,6 +67,18 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    fn bind_and_listen(&mut self, path: &Path) -> Result<(), String> {
+        if !self.connections.in_place() {
+            let bound = socket::bind(path, self.settings.has_lock(), openness(self.settings.spec()))
+                .map_err(|error| format!("is gone and cannot be bound again: {error}"))?;
+            if let Some(mut old) = self.connections.listener.take() {
+                self.reactor.deregister(&mut old);
+            }
+            self.connections.socket = bound;
+        }
+        self.open_doors().map_err(|error| format!("was gone; it is back, and cannot be listened to yet: {error}"))
     }
 
     /// Time to bind again, after that failed.

@@ -7,6 +7,7 @@ use super::block::{Block, Switch};
 use super::raw;
 use super::verdict::{HAS_OWN_DESCRIPTORS, NO_CANDIDATE, report};
 use crate::engine::message::SpawnStage;
+use crate::sys::limits::NofileLimit;
 use std::cell::Cell;
 use std::ffi::c_char;
 use std::os::fd::RawFd;
@@ -57,7 +58,7 @@ fn prepare(block: &Block, verdict: &mut RawFd) -> Result<(), Failure> {
     step(cell, SpawnStage::Stdio, || stdio(block, verdict))?;
     // At once: while it waits in its exec, a child must not hold the daemon's lock, listener or clients open.
     step(cell, SpawnStage::CloseDescriptors, || raw::close_from(VERDICT_PLACE + 1, block.close_up_to))?;
-    step(cell, SpawnStage::Limits, || raw::set_nofile(block.nofile.soft, block.nofile.hard))?;
+    step(cell, SpawnStage::Limits, || set_nofile(block.nofile))?;
     if let Some(switch) = &block.switch {
         step(cell, SpawnStage::Groups, || raw::set_groups(&switch.groups))?;
         step(cell, SpawnStage::GroupId, || raw::set_gid(switch.gid))?;
@@ -86,6 +87,18 @@ fn stdio(block: &Block, verdict: &mut RawFd) -> Result<(), i32> {
     raw::place(block.wiring.verdict, VERDICT_PLACE, true)?;
     *verdict = VERDICT_PLACE;
     Ok(())
+}
+
+/// Somebody may have lowered since the daemon's start what it can hand on: then what is left of it has to do.
+fn set_nofile(limit: NofileLimit) -> Result<(), i32> {
+    let NofileLimit { soft, hard } = limit;
+    match raw::set_nofile(soft, hard) {
+        Err(libc::EPERM) => {
+            let highest = raw::hard_nofile()?;
+            raw::set_nofile(soft.min(highest), hard.min(highest))
+        }
+        other => other,
+    }
 }
 
 /// A kernel that says "done" is not believed: a program that keeps root's rights is the worst that can happen here.

@@ -5,7 +5,7 @@ use super::shared::Lease;
 use super::{child, raw, shared};
 use crate::engine::message::Pid;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// A new process.
 pub(super) struct Made {
@@ -29,11 +29,7 @@ fn with_signals_blocked(block: Box<Block>) -> Result<Made, i32> {
         return fork(&block);
     }
     match shared::make(block) {
-        Ok((pid, pidfd, lease)) => {
-            // SAFETY: the kernel has just opened it for us alone.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Made { pid, pidfd: Some(pidfd), lease: Some(lease) })
-        }
+        Ok((pid, pidfd, lease)) => Ok(made(pid, pidfd, Some(lease))),
         Err((libc::ENOSYS | libc::EINVAL, block)) => fork(&block),
         Err((errno, _)) => Err(errno),
     }
@@ -42,20 +38,24 @@ fn with_signals_blocked(block: Box<Block>) -> Result<Made, i32> {
 /// A copy of this process. The block is copied with it, so nothing is kept for the child.
 fn fork(block: &Block) -> Result<Made, i32> {
     let (pid, pidfd) = match copy(block) {
-        Err(libc::ENOSYS | libc::EINVAL) => (copy_by_libc(block)?, None),
+        Err(libc::ENOSYS | libc::EINVAL) => (copy_by_libc(block)?, raw::UNTOLD),
         other => other?,
     };
-    // SAFETY: the kernel has just opened it for us alone.
-    let pidfd = pidfd.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-    // Without a pidfd the child is watched by SIGCHLD, so failing to get one is no failure.
-    Ok(Made { pid, pidfd: pidfd.or_else(|| crate::sys::watch::open_pidfd(pid).ok()), lease: None })
+    Ok(made(pid, pidfd, None))
 }
 
-fn copy(block: &Block) -> Result<(Pid, Option<i32>), i32> {
+fn made(pid: Pid, pidfd: RawFd, lease: Option<Lease>) -> Made {
+    // SAFETY: the kernel has just opened it for us alone.
+    let told = (pidfd != raw::UNTOLD).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) });
+    // Without a pidfd the child is watched by SIGCHLD, so failing to get one is no failure.
+    Made { pid, pidfd: told.or_else(|| crate::sys::watch::open_pidfd(pid).ok()), lease }
+}
+
+fn copy(block: &Block) -> Result<(Pid, RawFd), i32> {
     // SAFETY: the child does nothing but run(), which is made for it.
     match unsafe { raw::fork_with_pidfd() }? {
         None => child::run(block),
-        Some((pid, pidfd)) => Ok((pid, Some(pidfd))),
+        Some(made) => Ok(made),
     }
 }
 

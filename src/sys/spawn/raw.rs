@@ -19,6 +19,9 @@ pub(super) use posix::*;
 
 use std::os::fd::RawFd;
 
+/// In place of a pidfd that the kernel did not tell: those before 5.2 pass over the wish for one.
+pub(super) const UNTOLD: RawFd = -1;
+
 /// The numbers of the signals in a set, whose lowest bit is signal 1.
 fn signals_in(set: u64) -> impl Iterator<Item = u32> {
     (1..=64_u32).filter(move |signal| set.wrapping_shr(signal.wrapping_sub(1)) & 1 == 1)

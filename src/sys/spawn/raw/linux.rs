@@ -47,10 +47,14 @@ fn numbers(number: c_long, arguments: [usize; 5]) -> Result<usize, i32> {
 
 /// `None` where the kernel closes a range by itself (since 5.9).
 pub(in super::super) fn close_up_to() -> Option<RawFd> {
-    static HAS_RANGE: OnceLock<bool> = OnceLock::new();
+    if range_closes().is_ok() { None } else { Some(super::highest_open()) }
+}
+
+/// What the kernel says to a range in which nothing is open; asked once.
+fn range_closes() -> Result<(), i32> {
+    static ANSWER: OnceLock<Result<(), i32>> = OnceLock::new();
     let last = u32::MAX as usize;
-    let has_range = *HAS_RANGE.get_or_init(|| numbers(libc::SYS_close_range, [last, last, 0, 0, 0]).is_ok());
-    if has_range { None } else { Some(super::highest_open()) }
+    *ANSWER.get_or_init(|| numbers(libc::SYS_close_range, [last, last, 0, 0, 0]).map(drop))
 }
 
 pub(in super::super) fn new_session() -> Result<(), i32> {
@@ -100,11 +104,26 @@ pub(in super::super) fn unshare_descriptors(first: RawFd) -> Result<(), i32> {
     numbers(libc::SYS_close_range, [first as usize, u32::MAX as usize, flags, 0, 0]).map(drop)
 }
 
+/// Whether that call is there at all: a filter of system calls may be older than the kernel.
+pub(in super::super) fn may_unshare() -> bool {
+    !matches!(range_closes(), Err(libc::ENOSYS | libc::EPERM | libc::EACCES))
+}
+
 pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {
     let limit = [soft, hard];
     let arguments = [0, libc::RLIMIT_NOFILE as usize, limit.as_ptr() as usize, 0, 0];
     // SAFETY: the kernel reads two 64-bit numbers; the old limit is not asked for.
     unsafe { call(libc::SYS_prlimit64, arguments) }.map(drop)
+}
+
+/// How high this process may set it.
+pub(in super::super) fn hard_nofile() -> Result<u64, i32> {
+    let mut limit = [0_u64; 2];
+    let arguments = [0, libc::RLIMIT_NOFILE as usize, 0, limit.as_mut_ptr() as usize, 0];
+    // SAFETY: the kernel writes two 64-bit numbers, and reads no new limit.
+    unsafe { call(libc::SYS_prlimit64, arguments) }?;
+    let [_, hard] = limit;
+    Ok(hard)
 }
 
 pub(in super::super) fn set_groups(groups: &[u32]) -> Result<(), i32> {
@@ -213,20 +232,21 @@ pub(in super::super) fn exit(code: i32) -> ! {
     }
 }
 
-/// Copies this process, with a pidfd that is there before the copy can be gone. `Ok(None)` in the child.
+/// Copies this process, with a pidfd that is there before the copy can be gone, or [`UNTOLD`](super::UNTOLD). `Ok(None)` in
+/// the child.
 ///
 /// # Safety
 /// The child may only do what a child of a process with threads may do.
 pub(in super::super) unsafe fn fork_with_pidfd() -> Result<Option<(i32, RawFd)>, i32> {
-    let mut pidfd: RawFd = -1;
+    let mut pidfd = super::UNTOLD;
     let flags = (libc::CLONE_PIDFD | libc::SIGCHLD) as usize;
     // SAFETY: no memory is shared and no stack given, so this is a fork; the kernel writes the pidfd.
     let pid = unsafe { call(libc::SYS_clone, [flags, 0, &raw mut pidfd as usize, 0, 0]) }?;
     if pid == 0 { Ok(None) } else { Ok(Some((pid as i32, pidfd))) }
 }
 
-/// Makes a process that shares our memory, and our descriptors if asked to, with a pidfd. It runs `enter` on the stack
-/// below `top`.
+/// Makes a process that shares our memory, and our descriptors if asked to, with a pidfd or [`UNTOLD`](super::UNTOLD).
+/// It runs `enter` on the stack below `top`.
 ///
 /// # Safety
 /// `top` is aligned to sixteen, and what is below it belongs to the child, as `argument` does, until it is gone from our
@@ -239,7 +259,7 @@ pub(in super::super) unsafe fn clone_sharing(
 ) -> Result<(i32, RawFd), i32> {
     let files = if shares_descriptors { libc::CLONE_FILES } else { 0 };
     let flags = (libc::CLONE_VM | libc::CLONE_PIDFD | files | libc::SIGCHLD) as usize;
-    let mut pidfd: RawFd = -1;
+    let mut pidfd = super::UNTOLD;
     let pidfd_place = &raw mut pidfd;
     let result: isize;
     // SAFETY: the parent goes on at the label with all registers but those named; the child finds itself on its own

@@ -64,6 +64,16 @@ pub(in super::super) fn set_nofile(soft: u64, hard: u64) -> Result<(), i32> {
     outcome(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
 }
 
+/// How high this process may set it.
+#[allow(clippy::unnecessary_cast)] // Not everywhere is rlim_t unsigned.
+pub(in super::super) fn hard_nofile() -> Result<u64, i32> {
+    let mut limit = MaybeUninit::<libc::rlimit>::zeroed();
+    // SAFETY: the kernel writes one rlimit into memory that is one.
+    outcome(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) })?;
+    // SAFETY: zeroed is a valid rlimit, and the call succeeded.
+    Ok(unsafe { limit.assume_init() }.rlim_max as u64)
+}
+
 pub(in super::super) fn set_groups(groups: &[u32]) -> Result<(), i32> {
     // SAFETY: as many entries are read as the slice has.
     outcome(unsafe { libc::setgroups(groups.len() as _, groups.as_ptr()) }).map(drop)

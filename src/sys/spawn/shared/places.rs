@@ -4,6 +4,7 @@
 //! its low end, where it finds its pipes: in a place of a few reserved numbers. Until it says that it has its own copy, the
 //! daemon leaves the place alone.
 
+use super::raw;
 use crate::engine::message::SpawnStage;
 use crate::sys::descriptor::{check, duplicate_above};
 use crate::sys::limits;
@@ -75,7 +76,7 @@ pub fn reserved() -> usize {
 /// Reserves the low numbers that are free now, to be called before anything else is opened. None where children cannot be
 /// made so, or where descriptors are few.
 pub fn reserve_places() -> io::Result<()> {
-    if !super::is_possible() || limits::nofile()?.soft < AMPLE {
+    if !super::is_possible() || !raw::may_unshare() || limits::nofile()?.soft < AMPLE {
         return Ok(());
     }
     let mut pool = pool();

@@ -255,6 +255,7 @@ fn assemble(
         renewals: VecDeque::new(),
         closing: false,
         last_word: None,
+        terminated: false,
         exit_code: None,
         finished: None,
         deaths: Vec::new(),

@@ -202,7 +202,12 @@ impl Connections {
         }
     }
 
-    /// Everybody who follows a log or events and has taken all that was sent.
+    /// Everybody who follows a log or events.
+    pub(super) fn followers(&self) -> Vec<Key> {
+        self.table.iter().filter(|(_, peer)| peer.follows()).map(|(key, _)| key).collect()
+    }
+
+    /// Those that have taken all they were sent.
     pub(super) fn idle_followers(&self) -> Vec<Key> {
         let idle = |peer: &Peer| peer.follows() && peer.conn.unsent() == 0;
         self.table.iter().filter(|(_, peer)| idle(peer)).map(|(key, _)| key).collect()

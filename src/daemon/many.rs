@@ -40,14 +40,13 @@ impl Daemon {
         self.has_few_patterns(conn, id, names).then(|| patterns::resolve(names, &self.roster, Reach::All))
     }
 
-    /// Refuses a request with too many patterns.
+    /// Refuses a request with too many patterns, or too long ones.
     pub(super) fn has_few_patterns(&mut self, conn: Key, id: Option<&Id>, names: &[String]) -> bool {
-        let few = !patterns::too_many(names);
-        if !few {
-            let text = format!("\"names\" must hold at most {} patterns", patterns::MAX_PATTERNS);
+        let fault = patterns::fault(names);
+        if let Some(text) = &fault {
             self.answer_conn(conn, &Reply::error(ErrorCode::InvalidRequest, text, None), id);
         }
-        few
+        fault.is_none()
     }
 
     /// `start`, `stop` or `restart` of all that these names mean.

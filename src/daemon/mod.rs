@@ -201,6 +201,8 @@ pub struct Daemon {
     closing: bool,
     /// A program ended whose end is to be ours; a shutdown follows in the same turn or the next.
     last_word: Option<LastWord>,
+    /// SIGTERM or SIGINT came.
+    terminated: bool,
     /// What we end with instead of our own verdict.
     exit_code: Option<i32>,
     finished: Option<Vec<InstanceId>>,
@@ -435,9 +437,7 @@ impl Daemon {
     fn obey_signals(&mut self) {
         for arrival in std::mem::take(&mut self.arrivals) {
             match arrival {
-                Arrival::Terminate(signal) => {
-                    self.close_down(&format!("Received {}", report::signal_name(signal)), None);
-                }
+                Arrival::Terminate(signal) => self.terminate(signal),
                 Arrival::Hangup => self.reload(Wish::Reload, None),
                 Arrival::User1 => {
                     self.rebind();

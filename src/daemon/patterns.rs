@@ -6,7 +6,10 @@ use crate::engine::id::InstanceId;
 use std::collections::HashSet;
 
 /// In one request; each is held against every name there is.
-pub(super) const MAX_PATTERNS: usize = 64;
+const MAX_PATTERNS: usize = 64;
+
+/// Bytes of a pattern: what it costs to hold one against a name grows with both, and a name has 255 at most.
+const MAX_PATTERN: usize = 1024;
 
 /// What the names of a request stand for.
 #[derive(Debug, Default)]
@@ -17,9 +20,15 @@ pub(super) struct Found {
     pub unknown: Vec<String>,
 }
 
-/// Whether there are more patterns in it than one request may have.
-pub(super) fn too_many(names: &[String]) -> bool {
-    names.iter().filter(|name| is_pattern(name)).count() > MAX_PATTERNS
+/// What is wrong with the patterns of a request: there are too many, or one is too long.
+pub(super) fn fault(names: &[String]) -> Option<String> {
+    let patterns = || names.iter().filter(|name| is_pattern(name));
+    if patterns().count() > MAX_PATTERNS {
+        return Some(format!("\"names\" must hold at most {MAX_PATTERNS} patterns"));
+    }
+    patterns()
+        .any(|pattern| pattern.len() > MAX_PATTERN)
+        .then(|| format!("a pattern must have at most {MAX_PATTERN} bytes"))
 }
 
 /// Who can be meant.

@@ -42,16 +42,17 @@ pub(super) struct Presses {
     running: BTreeMap<Pid, Press>,
     waiting: BTreeMap<SinkId, (LogPlace, u32)>,
     plan: Option<Rc<Plan>>,
-    /// A failure is waited out.
-    paused: bool,
+    /// Those that failed, to be tried again when the alarm goes; the others need not wait for them.
+    failed: BTreeMap<SinkId, (LogPlace, u32)>,
 }
 
 impl Daemon {
     /// Near the end of a turn: what was rotated goes to gzip, as far as there is room.
     pub(super) fn press_rotated(&mut self) {
         self.presses.waiting.extend(self.streams.sinks_mut().take_rotated());
-        while !self.presses.paused && self.presses.running.len() < PRESSES_MAX {
-            let busy = |sink: &SinkId| self.presses.running.values().any(|press| press.sink == *sink);
+        while self.presses.running.len() < PRESSES_MAX {
+            let Presses { running, failed, .. } = &self.presses;
+            let busy = |sink: &SinkId| failed.contains_key(sink) || running.values().any(|press| press.sink == *sink);
             let Some(sink) = self.presses.waiting.keys().copied().find(|sink| !busy(sink)) else { return };
             if let Some((place, backups)) = self.presses.waiting.remove(&sink) {
                 self.press_next_of(sink, place, backups);
@@ -77,7 +78,9 @@ impl Daemon {
 
     /// A failure was waited out.
     pub(super) fn press_again(&mut self) {
-        self.presses.paused = false;
+        for (sink, again) in std::mem::take(&mut self.presses.failed) {
+            self.presses.waiting.entry(sink).or_insert(again);
+        }
     }
 
     /// The daemon goes: nothing half done is left behind.
@@ -125,7 +128,8 @@ impl Daemon {
             None => match press.place.press(&press.source, press.backups) {
                 // There may be more of them.
                 Ok(_) => {
-                    self.presses.waiting.insert(press.sink, (press.place, press.backups));
+                    // What a start brought meanwhile counts.
+                    self.presses.waiting.entry(press.sink).or_insert((press.place, press.backups));
                 }
                 Err(error) => self.press_failed(press.sink, press.place, press.backups, &error.to_string()),
             },
@@ -139,10 +143,10 @@ impl Daemon {
         if let Err(error) = place.discard_unfinished() {
             log::warn!("{}: removing an unfinished file failed: {error}", place.path().display());
         }
-        self.presses.waiting.insert(sink, (place, backups));
-        if !std::mem::replace(&mut self.presses.paused, true) {
+        if self.presses.failed.is_empty() {
             self.arm(RETRY, Alarm::Press);
         }
+        self.presses.failed.insert(sink, (place, backups));
     }
 }
 

@@ -51,7 +51,8 @@ impl Daemon {
         }
         let mut list = std::mem::take(&mut self.watchers.list);
         list.retain_mut(|watcher| self.tell_watcher(watcher));
-        let news = list.iter().filter(|watcher| watcher.told != Some(watcher.progress.left));
+        let has_news = |watcher: &&Watcher| watcher.progress.of > 0 && watcher.told != Some(watcher.progress.left);
+        let news = list.iter().filter(has_news);
         if let Some(next) = news.map(|watcher| watcher.next).min()
             && !self.watchers.is_armed
         {

@@ -165,10 +165,13 @@ impl Daemon {
     /// The last step of a turn: whoever has something to read and room for it is served in the next.
     pub(super) fn wake_followers(&mut self) {
         let moved = self.streams.take_moved();
-        for conn in self.connections.idle_followers() {
+        // Also those that have not taken all: what moved is told only once.
+        for conn in if moved.is_empty() { Vec::new() } else { self.connections.followers() } {
             for &(instance, stream, sink) in &moved {
                 self.move_follower(conn, instance, stream, sink);
             }
+        }
+        for conn in self.connections.idle_followers() {
             if self.lags(conn) {
                 self.requeue(conn);
             }
@@ -206,7 +209,7 @@ impl Daemon {
         let path = readable(log)?;
         let owner = owner(spec)?;
         let sinks = self.streams.sinks_mut();
-        let sink = if query.follow { sinks.open(log, owner.as_ref())? } else { sinks.find(log) };
+        let sink = if query.follow { sinks.join(log, owner.as_ref())? } else { sinks.find(log) };
         let Some(sink) = sink else {
             let mut place = sinks.place(path, owner.as_ref());
             place.resolve()?;
@@ -253,7 +256,7 @@ impl Daemon {
         let now = self.now;
         let sinks = self.streams.sinks_mut();
         let exists = sinks.find(log).is_some() || sinks.place(path, owner).resolve().map_err(|e| e.to_string())?;
-        let Some(sink) = (if exists { sinks.open(log, owner).map_err(|e| e.to_string())? } else { None }) else {
+        let Some(sink) = (if exists { sinks.join(log, owner).map_err(|e| e.to_string())? } else { None }) else {
             return Ok(());
         };
         let done = sinks.file_mut(sink).map_or(Ok(()), |file| treat_file(file, deed, now));

@@ -160,11 +160,19 @@ impl Daemon {
             None => self.read_end(spec, which, query).map(|(tail, _)| tail),
         };
         match read {
-            Ok(tail) => Strip::Bytes(tail.bytes.into()),
+            // A descendant may hold the pipe, so that the end of the last line is still waited for.
+            Ok(tail) => Strip::Bytes(last_bytes(tail.bytes, self.streams.begun_by(id, which))),
             Err(NoLog::Elsewhere(why)) => Strip::None(why.into()),
             Err(NoLog::Unreadable(error)) => Strip::None(text::echoed(&format!("cannot be read: {error}")).into()),
         }
     }
+}
+
+fn last_bytes(mut logged: Vec<u8>, begun: &[u8]) -> Box<[u8]> {
+    logged.extend_from_slice(begun);
+    let beyond = logged.len().saturating_sub(LAST as usize);
+    logged.drain(..beyond);
+    logged.into()
 }
 
 #[cfg(test)]

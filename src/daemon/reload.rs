@@ -85,7 +85,7 @@ impl Daemon {
     /// Answers what a reload would change, and changes nothing.
     fn foretell(&mut self, ticket: Ticket, config: &Config) {
         if let Some(text) = self.still_leaving(config) {
-            return self.give_up(ticket, ErrorCode::Failed, &text);
+            return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
         }
         let changes = self.changes_by(config);
         let Some(asker) = self.orders.close(ticket).and_then(|pending| pending.asker) else { return };
@@ -133,10 +133,8 @@ impl Daemon {
     }
 
     fn take_on(&mut self, ticket: Ticket, wish: Wish, who: &str, config: &Config) {
-        if let Some(text) = self.still_leaving(config) {
-            return self.give_up(ticket, ErrorCode::Failed, &text);
-        }
-        if let Err(text) = self.set_doors(&config.daemon) {
+        let in_the_way = self.still_leaving(config);
+        if let Err(text) = in_the_way.map_or(Ok(()), Err).and_then(|()| self.set_doors(&config.daemon)) {
             log::error!("Reload refused, nothing changes: {text}");
             return self.give_up(ticket, ErrorCode::Failed, &format!("Reload failed:\n{text}"));
         }
@@ -156,7 +154,7 @@ impl Daemon {
         let leaving = self.roster.leaving();
         let name = config.instances.iter().map(|spec| &spec.name).find(|name| leaving.contains(&***name))?;
         let why = "of the configuration before has not stopped yet: it cannot be added again now";
-        Some(format!("Reload failed:\n{name} {why}"))
+        Some(format!("{name} {why}"))
     }
 
     fn take_on_settings(&mut self, new: &DaemonSpec, changes: &Changes) {

@@ -1,8 +1,8 @@
 //! The order of death: all programs, then what they wrote, then the answers, then the socket, and the lock last.
 
-use super::Daemon;
+use super::{Daemon, report};
 use crate::engine::id::InstanceId;
-use crate::engine::message::{Cause, ExitStatus, State};
+use crate::engine::message::{Cause, ExitStatus, Signal, State};
 use crate::engine::time::Duration;
 use crate::sys::{clock, spawn};
 
@@ -72,6 +72,17 @@ impl Daemon {
         let option = if state == State::Fatal { "on_fatal" } else { "on_exit" };
         let why = format!("{} is {state} and has {option} = shutdown (exit status {code})", self.roster.name(instance));
         self.close_down(&why, None);
+    }
+
+    /// Stops everything; a second signal kills. Whoever signals while a program's end shuts all down already cannot know of
+    /// that, as a container's runtime and systemd signal all processes at once: his first signal is not a second one.
+    pub(super) fn terminate(&mut self, signal: Signal) {
+        let word = report::signal_name(signal);
+        let is_first = !std::mem::replace(&mut self.terminated, true);
+        if is_first && self.closing && self.exit_code.is_some() {
+            return log::info!("Received {word}, shutting down already: the next one kills what is left");
+        }
+        self.close_down(&format!("Received {word}"), None);
     }
 
     /// Answers what was asked before the end and lets clients take their replies.

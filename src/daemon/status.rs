@@ -60,7 +60,8 @@ impl Daemon {
             until = until.min(same_until);
             Some(row)
         });
-        encode_status(rows, id, &mut frame);
+        // Not all rows of one that is too long were looked at: nobody knows until when it holds.
+        let is_whole = encode_status(rows, id, &mut frame) && is_whole;
         self.last_reply = LastReply { frame, whole: is_whole.then_some((self.world(), until)) };
         self.send_status(conn);
     }

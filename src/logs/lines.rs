@@ -59,6 +59,11 @@ impl Lines {
         }
     }
 
+    /// The begin of a line whose end did not come yet.
+    pub fn begun(&self) -> &[u8] {
+        &self.begun
+    }
+
     /// Bytes that are kept.
     pub fn kept(&self) -> usize {
         self.begun.capacity()

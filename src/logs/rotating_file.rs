@@ -52,6 +52,8 @@ pub struct RotatingFile<P: Place> {
     limits: Limits,
     /// How often a new file was begun.
     begun: u64,
+    /// How often its path was opened anew: it may have led elsewhere.
+    reopened: u64,
     rotation: Rotation,
     access: Access,
     look_at: Instant,
@@ -117,6 +119,7 @@ impl<P: Place> RotatingFile<P> {
             passing: Passing::Possible,
             limits,
             begun: 0,
+            reopened: 0,
             rotation: Rotation::Idle,
             access: Access::Open,
             look_at: Instant::ZERO,
@@ -148,6 +151,11 @@ impl<P: Place> RotatingFile<P> {
     /// How often a new file was begun: whether there may be another backup than before.
     pub fn begun(&self) -> u64 {
         self.begun
+    }
+
+    /// How often its path was opened anew: whether it may be another place than before.
+    pub fn reopened(&self) -> u64 {
+        self.reopened
     }
 
     /// Where in the whole log the next byte goes.
@@ -356,6 +364,7 @@ impl<P: Place> RotatingFile<P> {
 
     fn adopt(&mut self, file: P::File, size: Option<u64>) {
         self.file = file;
+        self.reopened += 1;
         self.resize(size);
         self.at_line_end = Some(true);
         self.appending = true;

@@ -36,6 +36,8 @@ struct Entry {
     /// Its backups are compressed, and how many files had been begun when that was last thought of.
     compressed: Option<u64>,
     addresses: Vec<Address>,
+    /// How often it had been opened anew when its name was last asked for.
+    named: u64,
 }
 
 /// The registry.
@@ -54,6 +56,11 @@ pub struct Sinks {
 }
 
 impl Entry {
+    /// Whether it was opened anew since its name was last asked for.
+    fn may_have_moved(&self) -> bool {
+        matches!(&self.sink, Sink::File(file) if file.reopened() != self.named)
+    }
+
     /// Where its backups are, if a new file was begun since the last question; never where nobody compresses.
     fn rotated(&mut self) -> Option<(LogPlace, u32)> {
         let (Some(seen), Sink::File(file)) = (&mut self.compressed, &self.sink) else { return None };
@@ -82,7 +89,7 @@ impl Sinks {
     }
 
     /// One more user for the sink that a stream goes to; `None` where it needs no sink (nowhere, or wherever stdout goes).
-    /// A sink that is there already keeps its limits.
+    /// One that is there already takes over what this start brings: with whose rights, how large, whether compressed.
     pub fn open(&mut self, spec: &LogSpec, owner: Option<&Owner>) -> Result<Option<SinkId>, OpenError> {
         let id = match &spec.target {
             LogTarget::Null | LogTarget::SameAsStdout => return Ok(None),
@@ -93,16 +100,26 @@ impl Sinks {
                 None => self.open_file(path, spec.into(), owner)?,
             },
         };
-        if spec.compress {
-            self.compress(id);
-        }
+        self.set_limits(id, spec.into());
+        self.compress(id, spec.compress);
         Ok(Some(id))
     }
 
-    /// From now on its backups are compressed; some may wait for it since an earlier daemon.
-    fn compress(&mut self, id: SinkId) {
+    /// One more user who only reads or tidies: one that is there stays as the last start made it.
+    pub fn join(&mut self, spec: &LogSpec, owner: Option<&Owner>) -> Result<Option<SinkId>, OpenError> {
+        match self.find(spec).filter(|id| self.retain(*id)) {
+            Some(id) => self.check(id, false).map(Some),
+            None => self.open(spec, owner),
+        }
+    }
+
+    /// Whether its backups are compressed from now on; some may wait for it since an earlier daemon.
+    fn compress(&mut self, id: SinkId, wanted: bool) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if let Sink::File(file) = &mut entry.sink {
+        if !wanted {
+            entry.compressed = None;
+            self.rotated.remove(&id);
+        } else if let Sink::File(file) = &mut entry.sink {
             file.place_mut().set_pressed();
             entry.compressed = Some(file.begun());
             self.rotated.insert(id, (file.place().again(), file.limits().backups));
@@ -169,7 +186,7 @@ impl Sinks {
         };
         let written = entry.sink.write(bytes, now);
         self.rotated.extend(entry.rotated().map(|backups| (id, backups)));
-        if entry.sink.deadline().is_some() {
+        if entry.sink.deadline().is_some() || entry.may_have_moved() {
             self.restless.insert(id);
         }
         written
@@ -180,7 +197,7 @@ impl Sinks {
         let Some(entry) = self.entries.get_mut(&id) else { return Passed::Refused };
         let passed = entry.sink.pass(pipe, most, now);
         self.rotated.extend(entry.rotated().map(|backups| (id, backups)));
-        if entry.sink.deadline().is_some() {
+        if entry.sink.deadline().is_some() || entry.may_have_moved() {
             self.restless.insert(id);
         }
         passed
@@ -202,6 +219,9 @@ impl Sinks {
 
     /// The earliest deadline of all sinks; one in the past means now.
     pub fn deadline(&mut self) -> Option<Instant> {
+        let moved = |id: &&SinkId| self.entries.get(id).is_some_and(Entry::may_have_moved);
+        let moved: Vec<SinkId> = self.restless.iter().filter(moved).copied().collect();
+        moved.into_iter().for_each(|id| self.rename(id));
         let rotated = |id: &SinkId| Some((*id, self.entries.get_mut(id)?.rotated()?));
         self.rotated.extend(self.restless.iter().filter_map(rotated));
         let entries = &self.entries;
@@ -247,12 +267,16 @@ impl Sinks {
     fn open_file(&mut self, path: &Path, limits: Limits, owner: Option<&Owner>) -> Result<SinkId, OpenError> {
         let by_path = Address::Path(path.to_owned());
         if let Some(id) = self.known(&by_path) {
-            return self.check(id);
+            let changes_hands = self.hand_over(id, owner);
+            return self.check(id, changes_hands);
         }
         let mut file = RotatingFile::open(LogPlace::new(path, owner.cloned(), self.umask), limits)?;
         let by_name = name_of(&file)?;
         match self.by_address.get(&by_name).copied().filter(|&id| self.writes_to(id, &mut file)) {
-            Some(id) if self.retain(id) => self.check(id),
+            Some(id) if self.retain(id) => {
+                let changes_hands = self.hand_over(id, owner);
+                self.check(id, changes_hands)
+            }
             _ => Ok(self.insert(Sink::File(Box::new(file)), vec![by_path, by_name])),
         }
     }
@@ -278,9 +302,17 @@ impl Sinks {
     fn reopen(&mut self, id: SinkId) -> Result<(), OpenError> {
         let Some(entry) = self.entries.get_mut(&id) else { return Ok(()) };
         entry.sink.reopen()?;
-        let Sink::File(file) = &entry.sink else { return Ok(()) };
+        self.rename(id);
+        Ok(())
+    }
+
+    /// Notes where a file is that was opened anew, by us or by itself.
+    fn rename(&mut self, id: SinkId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Sink::File(file) = &entry.sink else { return };
+        entry.named = file.reopened();
         // It is open; without a name it is at worst opened a second time.
-        let Ok(name) = name_of(file) else { return Ok(()) };
+        let Ok(name) = name_of(file) else { return };
         if !entry.addresses.contains(&name) {
             let (stale, kept) = entry.addresses.drain(..).partition(|address| matches!(address, Address::Name(..)));
             entry.addresses = kept;
@@ -289,7 +321,6 @@ impl Sinks {
             stale.iter().for_each(|address| self.forget(address, id));
             self.by_address.entry(name).or_insert(id);
         }
-        Ok(())
     }
 
     /// An address that meanwhile leads to another sink stays.
@@ -305,11 +336,16 @@ impl Sinks {
         self.retain(id).then_some(id)
     }
 
+    /// With whose rights a file is touched from now on; whether they were others before.
+    fn hand_over(&mut self, id: SinkId, owner: Option<&Owner>) -> bool {
+        self.file_mut(id).is_some_and(|file| file.place_mut().set_owner(owner))
+    }
+
     /// A place that fails at the moment, or whose file was taken away, must prove itself to a new user, as a place of its
     /// own would have to.
-    fn check(&mut self, id: SinkId) -> Result<SinkId, OpenError> {
+    fn check(&mut self, id: SinkId, changes_hands: bool) -> Result<SinkId, OpenError> {
         let Some(entry) = self.entries.get_mut(&id) else { return Ok(id) };
-        if entry.sink.failing().is_none() && !entry.sink.is_astray() {
+        if !changes_hands && entry.sink.failing().is_none() && !entry.sink.is_astray() {
             return Ok(id);
         }
         let reopened = self.reopen(id);
@@ -325,7 +361,7 @@ impl Sinks {
         self.last_id += 1;
         let id = SinkId(self.last_id);
         self.by_address.extend(addresses.iter().map(|address| (address.clone(), id)));
-        self.entries.insert(id, Entry { sink, users: 1, compressed: None, addresses });
+        self.entries.insert(id, Entry { sink, users: 1, compressed: None, addresses, named: 0 });
         id
     }
 }

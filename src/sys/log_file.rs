@@ -152,6 +152,15 @@ impl LogPlace {
         LogPlace { path, owner, mode: self.mode, target, folder: None, pressed: self.pressed }
     }
 
+    /// Whose program writes here from now on; whether it was somebody else's.
+    pub fn set_owner(&mut self, owner: Option<&Owner>) -> bool {
+        let changes = self.owner.as_ref() != owner;
+        if changes {
+            self.owner = owner.cloned();
+        }
+        changes
+    }
+
     /// The path as it was given.
     pub fn path(&self) -> &Path {
         &self.path

@@ -6,13 +6,16 @@ use super::reply::{ProcessRow, Reply, RowDetail};
 use super::request::Id;
 use std::io;
 
-/// Appends a status as one frame without keeping its rows, or the word that it would be too long for one.
-pub fn encode_status<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: &mut Vec<u8>) {
+/// Appends a status as one frame without keeping its rows, or the word that it would be too long for one; whether it is a
+/// status.
+pub fn encode_status<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: &mut Vec<u8>) -> bool {
     let start = out.len();
-    if framed(rows, id, out).is_err() {
+    let fits = framed(rows, id, out).is_ok();
+    if !fits {
         out.truncate(start);
         Reply::status(Vec::new()).shortened().encode_bounded(id, out);
     }
+    fits
 }
 
 fn framed<'a>(rows: impl Iterator<Item = ProcessRow<'a>>, id: Option<&Id>, out: &mut Vec<u8>) -> io::Result<()> {

@@ -68,6 +68,8 @@ pub struct Files {
     pub trace: Vec<Call>,
     /// Files that are not appended to, and where they are written next.
     pub blind: BTreeMap<usize, usize>,
+    /// With this number each move out of a pipe is forbidden, as by a sandbox.
+    pub forbids_moves: Option<i32>,
 }
 
 pub struct Disk {
@@ -286,6 +288,9 @@ impl Flow<usize> for FakeFlow<'_> {
 
     fn move_into(&mut self, file: &mut usize, length: usize) -> io::Result<usize> {
         assert!(length > 0, "a move of nothing asks for nothing");
+        if let Some(errno) = self.place.0.files.borrow().forbids_moves {
+            return Err(io::Error::from_raw_os_error(errno));
+        }
         let length = length.min(self.bytes.len());
         let moved = match self.place.fault(Call::Move) {
             Some(Fault::Refused) => return Err(self.place.errno(&[ENOSPC, EIO, EDQUOT, EINTR, EINVAL, EAGAIN])),

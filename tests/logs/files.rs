@@ -1,6 +1,6 @@
 //! Real files: appending, rotating, failing, healing.
 
-use crate::scene::{Scene, Small, at, is_root, spec};
+use crate::scene::{Scene, Small, at, is_root, make_room, spec};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -121,7 +121,7 @@ fn a_full_disk_drops_and_heals_within_five_seconds() {
     assert_eq!(fs::metadata(folder.join("a.log")).unwrap().len() as usize, written, "partial writes are counted right");
     let notices = scene.notices(1);
     assert!(matches!(notices.as_slice(), [Notice::Failing { .. }]), "{notices:?}");
-    fs::remove_file(folder.join("ballast")).unwrap();
+    make_room(&folder.join("ballast"));
     assert_eq!(scene.write(id, "back\n", 6), 0);
     let notices = scene.notices(6);
     let [Notice::Recovered { outage_bytes, .. }] = notices.as_slice() else { panic!("{notices:?}") };
@@ -147,7 +147,7 @@ fn a_rotation_on_a_full_disk_goes_on_later() {
             assert!(fs::write(folder.join("ballast"), room).is_err(), "the disk is full");
         }
         if second == 30 {
-            fs::remove_file(folder.join("ballast")).unwrap();
+            make_room(&folder.join("ballast"));
         }
         let line = format!("{second} {}\n", "y".repeat(2000));
         let lost = scene.write(id, &line, second);
@@ -241,6 +241,35 @@ fn a_file_moved_by_others_is_left_alone_by_a_rotation() {
         assert_eq!(scene.names(), ["a.log", "moved"]);
         assert_eq!((scene.read("moved"), scene.read("a.log")), ("one\n".into(), "two\n".into()));
     }
+}
+
+#[test]
+fn a_log_that_went_elsewhere_by_itself_is_found_there() {
+    let mut scene = Scene::new();
+    let (one, two) = (scene.folder("one", 0o755), scene.folder("two", 0o755));
+    std::os::unix::fs::symlink(&one, scene.path("way")).unwrap();
+    let id = scene.open("way/a.log", 0, 0);
+    fs::remove_file(scene.path("way")).unwrap();
+    std::os::unix::fs::symlink(&two, scene.path("way")).unwrap();
+    fs::remove_file(one.join("a.log")).unwrap();
+    assert_eq!(scene.write(id, "here\n", 2), 0);
+    scene.sinks.deadline();
+    assert_eq!(scene.read("two/a.log"), "here\n");
+    assert_eq!(scene.open("two/a.log", 0, 0), id);
+}
+
+#[test]
+fn a_start_brings_its_own_limits_and_wish_to_compress() {
+    let mut scene = Scene::new();
+    let path = scene.path("a.log");
+    let id = scene.sinks.open(&LogSpec { compress: true, ..spec(&path, 8, 3) }, None).unwrap().unwrap();
+    scene.sinks.take_rotated();
+    assert_eq!(scene.sinks.open(&spec(&path, 100, 3), None).unwrap(), Some(id));
+    assert_eq!(scene.sinks.file_mut(id).unwrap().limits().maxbytes, 100);
+    scene.sinks.file_mut(id).unwrap().set_limits(Limits { maxbytes: 4, backups: 3 });
+    scene.write(id, "one\ntwo\n", 0);
+    scene.sinks.deadline();
+    assert!(scene.sinks.take_rotated().is_empty());
 }
 
 #[test]

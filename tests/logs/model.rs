@@ -325,6 +325,21 @@ fn a_file_that_others_touch_is_appended_to() {
     }
 }
 
+/// EPERM and ENOSYS are what filters of system calls answer, EOPNOTSUPP and EINVAL what file systems do.
+#[test]
+fn where_a_pipe_may_not_be_moved_from_it_is_read_and_written() {
+    for errno in [1, 38, 95, 22] {
+        let place = FakePlace::new(Plan::Never);
+        place.0.files.borrow_mut().forbids_moves = Some(errno);
+        let mut sink = RotatingFile::open(place.clone(), Limits { maxbytes: 0, backups: 0 }).unwrap();
+        let mut bytes = b"one\n".to_vec();
+        let mut flow = FakeFlow { place: place.clone(), bytes: &mut bytes };
+        assert_eq!(sink.pass(&mut flow, 100, Instant::ZERO), Passed::Refused, "{errno}");
+        assert_eq!(sink.write(b"one\n", Instant::ZERO).dropped, 0, "{errno}");
+        assert_eq!((place.kept()[0].2.as_slice(), sink.failing()), (b"one\n".as_slice(), None), "{errno}");
+    }
+}
+
 #[test]
 fn records_are_never_cut() {
     let place = FakePlace::new(Plan::Never);

@@ -1,7 +1,7 @@
 //! Bytes from real pipes into real files without being looked at. Where the system cannot do that, they are read and written,
 //! and all of this holds as well.
 
-use crate::scene::{Scene, Small, is_root};
+use crate::scene::{Scene, Small, is_root, make_room};
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
@@ -113,7 +113,7 @@ fn a_full_disk_takes_nothing_that_it_does_not_keep() {
     let kept = scene.read("small/a.log");
     assert!(sent.starts_with(&kept), "what is kept is what came first");
     assert_eq!((kept.len() + dropped, dropped > 0), (sent.len(), true), "and the rest is counted");
-    fs::remove_file(folder.join("ballast")).unwrap();
+    make_room(&folder.join("ballast"));
     stream.fill(b"back\n");
     assert_eq!(stream.serve(&mut scene, id, at(4_000)), 0);
     assert!(scene.read("small/a.log").ends_with("back\n"));

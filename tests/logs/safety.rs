@@ -328,3 +328,29 @@ fn a_refused_path_fails_the_opening_of_a_sink() {
     assert_eq!(scene.sinks.deadline(), None);
     assert_eq!(scene.sinks.on_deadline(at(9)), []);
 }
+
+#[test]
+fn a_start_with_other_rights_takes_the_open_file_over() {
+    if !is_root("a_start_with_other_rights_takes_the_open_file_over") {
+        return;
+    }
+    let mut scene = Scene::new();
+    let (home, guarded) = (scene.folder("home", 0o755), scene.folder("guarded", 0o755));
+    let logs = scene.folder("home/logs", 0o755);
+    let log = spec(&logs.join("a.log"), 0, 0);
+    let before = scene.sinks.open(&log, None).unwrap().unwrap();
+    for path in [&home, &logs, &logs.join("a.log")] {
+        chown(path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    }
+    // The pipe of the run before is still open when the next one starts.
+    let id = scene.sinks.open(&log, Some(&somebody())).unwrap().unwrap();
+    scene.sinks.release(before, at(0));
+    fs::remove_file(logs.join("a.log")).unwrap();
+    assert_eq!(scene.write(id, "new\n", 2), 0);
+    assert_eq!(fs::metadata(logs.join("a.log")).unwrap().uid(), SOMEBODY);
+    fs::remove_dir_all(&logs).unwrap();
+    symlink(&guarded, &logs).unwrap();
+    std::os::unix::fs::lchown(&logs, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
+    assert_eq!(scene.write(id, "not as root\n", 4), 12);
+    assert!(!guarded.join("a.log").exists());
+}

@@ -83,6 +83,13 @@ impl Scene {
     }
 }
 
+/// Removes a file so that its room is free at once: a child of another test that is still on its way to its exec may hold
+/// it open until then.
+pub fn make_room(path: &Path) {
+    fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+    fs::remove_file(path).unwrap();
+}
+
 /// A mounted file system that goes away with the test.
 pub struct Small<'a>(&'a Path);
 

@@ -158,6 +158,18 @@ fn patterns_in_one_request_are_bounded() {
     assert_eq!(d.ask(json!({"command": "status", "names": names(64)}))["processes"][0]["name"], "db");
     let reply = d.ask(json!({"command": "stop", "names": names(65)}));
     assert_eq!((&reply["code"], &reply["status"]), (&json!("INVALID_REQUEST"), &json!("error")));
+    // Each byte of a pattern is held against each name.
+    let long = |bytes: usize| format!("{}*b", "*".repeat(bytes - 2));
+    assert_eq!(d.ask(json!({"command": "status", "names": [long(1024)]}))["processes"][0]["name"], "db");
+    for request in [
+        json!({"command": "status", "names": [long(1025)]}),
+        json!({"command": "stop", "names": [long(1025)]}),
+        json!({"command": "wait", "conditions": [format!("{}=stopped", long(1025))]}),
+    ] {
+        let reply = d.ask(request);
+        assert_eq!(reply["code"], "INVALID_REQUEST", "{reply}");
+        assert!(reply["message"].as_str().unwrap().contains("at most 1024 bytes"), "{reply}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Some go at once, some only by SIGKILL.
 const CROWD: &str = "\
@@ -56,6 +57,24 @@ fn what_is_done_at_once_is_told_once() {
     assert_eq!((told.len(), &answer["status"]), (0, &json!("ok")));
     let (told, answer) = frames(&d, json!({"command": "wait", "conditions": ["a:00=stopped"], "progress": true}));
     assert_eq!((told.len(), &answer["status"]), (0, &json!("ok")));
+}
+
+/// Who waits for a moment of which nobody knows how far it is keeps the daemon asleep all the same.
+#[test]
+fn a_wait_that_is_watched_wakes_nobody() {
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\n");
+    d.wait_all("RUNNING");
+    let mut client = d.begin(json!({"command": "wait", "conditions": ["a=stopped"], "progress": true}));
+    let switches = || process::status(d.pid(), "voluntary_ctxt_switches").parse::<u64>().unwrap();
+    // An alarm each tenth of a second, or more often, shows in each of these spans; one of them may hold something else.
+    let quiet = || {
+        let before = switches();
+        assert!(wait_for(Duration::from_millis(500), || (!process::alive(d.pid())).then_some(())).is_none());
+        (switches() == before).then_some(())
+    };
+    d.wait("half a second without a wake-up", quiet);
+    d.done("stop", "a");
+    assert_eq!(client.receive().unwrap()["status"], "ok");
 }
 
 #[test]

@@ -151,6 +151,20 @@ fn what_is_read_back_is_what_stands_in_the_log() {
 }
 
 #[test]
+fn a_last_line_without_its_end_is_read_back_while_somebody_holds_the_pipe() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = sh -c 'setsid sh -c \"touch {dir}/held; exec sleep 20\" & until [ -e {dir}/held ]; do sleep 0.01; done; \
+         echo begin >&2; printf \"fatal: no database\" >&2; exit 3'\n\
+         autostart = no\nstartretries = 0\nlog_format = prefix\nstderr_logfile = {dir}/a\n",
+    );
+    d.order("start", "a");
+    d.wait_state("a", "FATAL");
+    let data = outputs(&d, "a")[0][1]["data"].as_str().unwrap().to_owned();
+    assert!(data.contains("begin\n") && data.ends_with("fatal: no database"), "{data}");
+    assert!(!d.home.read("a").contains("fatal"), "its end may still come");
+}
+
+#[test]
 fn what_was_asked_for_is_not_recorded_and_what_hung_is() {
     let d = Daemon::start(
         "[program:a]\ncommand = {actor} --say hello --touch {dir}/t\nstartsecs = 0\nstdout_logfile = {dir}/a\n\

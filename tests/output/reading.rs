@@ -149,6 +149,28 @@ fn a_follower_moves_with_its_log() {
     assert_eq!(collect(&mut client, 4).0, b"new\n");
 }
 
+/// What it has not taken yet goes on, then it is at the new log; what there was no room for is counted.
+#[test]
+fn a_follower_that_is_behind_moves_with_its_log() {
+    let conf = |habit: &str, path: &str| {
+        format!(
+            "[program:a]\ncommand = {{actor}} {habit}\nstdout_logfile = {{dir}}/{path}\nstartsecs = 0\nautostart = no\n"
+        )
+    };
+    let d = Daemon::start(&conf("--bytes 8000000", "old"));
+    let mut client = d.client();
+    client.ask(&json!({"command": "tail", "name": "a", "follow": true})).unwrap();
+    d.done("start", "a");
+    let written = || fs::metadata(d.home.join("old")).is_ok_and(|facts| facts.len() == 8_000_000);
+    d.wait("all is written", || written().then_some(()));
+    d.home.configure(&conf("--say new", "new"));
+    d.reload();
+    d.done("restart", "a");
+    d.wait("it speaks", || (d.home.read("new") == "new\n").then_some(()));
+    let (bytes, missed) = collect(&mut client, 8_000_004);
+    assert_eq!((bytes.len() + missed, bytes.ends_with(b"new\n")), (8_000_004, true), "{missed} missed");
+}
+
 #[test]
 fn a_follower_that_does_not_read_misses_bytes_and_is_told() {
     let d = Daemon::start(

@@ -83,6 +83,28 @@ fn on_exit_holds_at_once_after_a_reload() {
     assert_eq!(d.log_count("a is EXITED and has on_exit = shutdown (exit status 137)"), 1, "{}", d.story());
 }
 
+/// systemd and `docker stop` may signal the program and the daemon at once: that is one wish, not two.
+#[test]
+fn on_exit_and_one_sigterm_kill_nobody() {
+    let mut d = Daemon::start(
+        "shutdown_timeout = 300\n\
+         [program:a]\ncommand = {actor} --touch {dir}/a\nstartsecs = 0\nautorestart = false\non_exit = shutdown\n\
+         [program:b]\ncommand = {actor} --touch {dir}/b --ignore TERM\nstartsecs = 0\nstopwaitsecs = 300\n",
+    );
+    let (a, b) = (d.wait_file("a"), d.wait_file("b"));
+    drop((a, b));
+    let (a, b) = (d.pid_of("a"), d.pid_of("b"));
+    process::kill(a);
+    d.wait_log("a is EXITED and has on_exit = shutdown");
+    d.signal(Signal::SIGTERM);
+    d.wait_log("Received SIGTERM, shutting down already: the next one kills what is left");
+    assert!(process::alive(b), "{}", d.story());
+    d.signal(Signal::SIGTERM);
+    d.wait_log("Received SIGTERM while shutting down: killing what is left");
+    assert_eq!(d.wait_exit(), 137);
+    assert!(!process::alive(b));
+}
+
 #[test]
 fn on_exit_that_can_never_happen_is_warned_of() {
     let home = Home::new();

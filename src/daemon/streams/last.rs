@@ -47,6 +47,13 @@ impl Streams {
         }
     }
 
+    /// The begin of a line that waits for its end, and is in no log yet.
+    pub(in crate::daemon) fn begun_by(&self, id: InstanceId, which: Which) -> &[u8] {
+        let key = self.last.get(id).and_then(|last| last.open[which as usize]);
+        let lines = key.and_then(|key| self.table.get(key)).and_then(|stream| stream.lines.as_ref());
+        lines.map_or(&[], |lines| lines.begun())
+    }
+
     /// Streams that began to lose what they bring, and those that do not any more, since the last call.
     pub(in crate::daemon) fn take_turns(&mut self) -> Vec<Turn> {
         std::mem::take(&mut self.turns)

@@ -80,7 +80,8 @@ impl<P: Place> RotatingFile<P> {
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => Passed::Nothing,
                 io::ErrorKind::Interrupted => Passed::Some(0),
-                io::ErrorKind::InvalidInput => {
+                // Of a kind that cannot take them so, or a sandbox that does not let us: a write may still do.
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => {
                     self.share();
                     Passed::Refused
                 }

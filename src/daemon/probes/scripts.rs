@@ -19,8 +19,7 @@ const LINGER_EVERY: Duration = Duration::from_millis(50);
 /// What SIGKILL has not ended by then holds the next check of its instance up.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Its run is over, or there is no script: then the engine has withdrawn the question, or is about to.
-const NOTHING_TO_ASK: SpawnError =
-    SpawnError { stage: SpawnStage::Exec, errno: 0, class: FailureClass::Ordinary };
+const NOTHING_TO_ASK: SpawnError = SpawnError { stage: SpawnStage::Exec, errno: 0, class: FailureClass::Ordinary };
 
 impl Daemon {
     pub(super) fn start_script(&mut self, key: Key) {
@@ -48,8 +47,7 @@ impl Daemon {
     /// The prepared exec of the script: the question is the latest, but it is put with all that the run was started with,
     /// whatever a reload has for the next one.
     fn script_plan(&mut self, run: RunId, spec: &Rc<InstanceSpec>) -> Result<Rc<Plan>, (SpawnError, String)> {
-        let (Some(trace), Some(ProbeTarget::Script { command })) =
-            (self.children.trace_of(run), spec.probe.as_deref())
+        let (Some(trace), Some(ProbeTarget::Script { command })) = (self.children.trace_of(run), spec.probe.as_deref())
         else {
             return Err((NOTHING_TO_ASK, String::new()));
         };

@@ -4,7 +4,7 @@ use super::doorkeeper::Doorkeeper;
 use super::orders::{Asker, Order};
 use super::renewal::Renewal;
 use super::{Daemon, boot, vet};
-use crate::engine::id::Ticket;
+use crate::engine::id::{InstanceId, Ticket};
 use crate::engine::message::{Command, Input, Outcome};
 use crate::spec::{Config, DaemonSpec};
 use crate::sys::{clock, limits};
@@ -171,7 +171,10 @@ impl Daemon {
         self.streams.set_limits(&self.roster);
         self.note_changes(&changes, who);
         self.orders.reword(ticket, Order::Reload(wish, changes));
+        let changed: Vec<InstanceId> = plan.changed.iter().map(|(id, _)| *id).collect();
         self.feed(Input::Command { ticket, command: Command::Reload(plan) });
+        // Without health checks nobody becomes healthy any more.
+        changed.into_iter().for_each(|id| self.settle_waits_of(id, None));
     }
 
     /// Why this configuration cannot be taken on yet.

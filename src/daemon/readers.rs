@@ -31,7 +31,8 @@ pub(super) struct Follow {
     log: Log,
     cursor: Cursor,
     stream: &'static str,
-    id: Option<Id>,
+    /// Of the request; what is sent carries it back.
+    pub(super) id: Option<Id>,
     /// Bytes that were not read before the log moved elsewhere.
     missed: u64,
 }
@@ -276,12 +277,12 @@ impl Daemon {
         if instance != started || sink == to {
             return;
         }
-        let sinks = self.streams.sinks_mut();
         // Both streams may be in one log now, or no longer.
         if self.logs_of(instance).is_none_or(|spec| source_of(&spec, stream) != which) {
             return;
         }
         let Some(Some(follow)) = self.connections.follow_mut(conn) else { return };
+        let sinks = self.streams.sinks_mut();
         let Some(cursor) = sinks.file_mut(to).map(Cursor::at_end) else { return };
         if sinks.retain(to) {
             follow.missed += sinks.file_mut(sink).map_or(0, |file| follow.cursor.lag(file));

@@ -91,6 +91,9 @@ use waits::Waits;
 /// A wake-up later than this means the daemon itself was stopped or the machine slept.
 const LATE: Duration = Duration::from_secs(1);
 
+/// So often the kernel is asked for more in one turn: enough for sixteen thousand sources.
+const ASKS_MAX: usize = 64;
+
 /// When signals that could not be read are read again.
 const SIGNALS_AGAIN: Duration = Duration::from_secs(1);
 
@@ -278,12 +281,22 @@ impl Daemon {
         self.reactor.wait(self.now, deadline)?;
         self.now = clock::monotonic();
         self.mark();
-        if deadline.is_some_and(|at| self.now.since(at) > LATE) {
-            // What happened while we were stopped must be known before any deadline is called missed.
+        // What happened, also while we were stopped, must be known before any deadline is called missed.
+        let mut asks = deadline.is_some_and(|at| self.now.since(at) > LATE);
+        for _ in 0..ASKS_MAX {
+            if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
+                break;
+            }
+            asks = false;
             self.reactor.wait(self.now, Some(self.now))?;
             self.mark();
         }
         Ok(())
+    }
+
+    fn is_anything_due(&self) -> bool {
+        let timers = [self.engine.poll_timeout(), self.alarms.next_deadline()];
+        timers.into_iter().flatten().any(|at| at <= self.now)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -5,7 +5,6 @@ use super::{Alarm, Daemon};
 use crate::engine::message::Signal;
 use crate::engine::message::{ExitStatus, Pid, SpawnError};
 use crate::engine::time::Duration;
-use crate::logs::sinks::SinkId;
 use crate::spec::Launch;
 use crate::sys::descriptor;
 use crate::sys::kill;
@@ -27,7 +26,6 @@ const COMPLAINT_MAX: usize = 1024;
 /// A backup that is being compressed.
 #[derive(Debug)]
 struct Press {
-    sink: SinkId,
     place: LogPlace,
     /// Stays open, so that no other file comes to be taken for it.
     source: LogReader,
@@ -40,23 +38,46 @@ struct Press {
 #[derive(Debug, Default)]
 pub(super) struct Presses {
     running: BTreeMap<Pid, Press>,
-    waiting: BTreeMap<SinkId, (LogPlace, u32)>,
+    waiting: Logs,
+    /// Those that failed wait for the alarm; the others need not wait for them.
+    resting: Logs,
+    /// There is no gzip at the moment: all wait for the alarm.
+    paused: bool,
     plan: Option<Rc<Plan>>,
-    /// Those that failed, to be tried again when the alarm goes; the others need not wait for them.
-    failed: BTreeMap<SinkId, (LogPlace, u32)>,
+}
+
+/// Logs by their paths, and how many backups of each are kept.
+type Logs = BTreeMap<PathBuf, (LogPlace, u32)>;
+
+impl Presses {
+    /// A log has something to compress. One that failed rests on.
+    fn put(&mut self, (place, backups): (LogPlace, u32)) {
+        let path = place.path().to_owned();
+        let list = if self.resting.contains_key(&path) { &mut self.resting } else { &mut self.waiting };
+        list.insert(path, (place, backups));
+    }
+
+    /// The next that nobody is at.
+    fn next(&mut self) -> Option<(LogPlace, u32)> {
+        let is_free = |path: &&PathBuf| !self.running.values().any(|press| press.place.path() == path.as_path());
+        let path = self.waiting.keys().find(is_free).cloned()?;
+        self.waiting.remove(&path)
+    }
+
+    fn knows(&self, place: &LogPlace) -> bool {
+        self.waiting.contains_key(place.path()) || self.resting.contains_key(place.path())
+    }
 }
 
 impl Daemon {
     /// Near the end of a turn: what was rotated goes to gzip, as far as there is room.
     pub(super) fn press_rotated(&mut self) {
-        self.presses.waiting.extend(self.streams.sinks_mut().take_rotated());
-        while self.presses.running.len() < PRESSES_MAX {
-            let Presses { running, failed, .. } = &self.presses;
-            let busy = |sink: &SinkId| failed.contains_key(sink) || running.values().any(|press| press.sink == *sink);
-            let Some(sink) = self.presses.waiting.keys().copied().find(|sink| !busy(sink)) else { return };
-            if let Some((place, backups)) = self.presses.waiting.remove(&sink) {
-                self.press_next_of(sink, place, backups);
-            }
+        for log in self.streams.sinks_mut().take_rotated().into_values() {
+            self.presses.put(log);
+        }
+        while !self.presses.paused && self.presses.running.len() < PRESSES_MAX {
+            let Some((place, backups)) = self.presses.next() else { return };
+            self.press_next_of(place, backups);
         }
     }
 
@@ -78,9 +99,9 @@ impl Daemon {
 
     /// A failure was waited out.
     pub(super) fn press_again(&mut self) {
-        for (sink, again) in std::mem::take(&mut self.presses.failed) {
-            self.presses.waiting.entry(sink).or_insert(again);
-        }
+        self.presses.paused = false;
+        let rested = std::mem::take(&mut self.presses.resting);
+        self.presses.waiting.extend(rested);
     }
 
     /// The daemon goes: nothing half done is left behind.
@@ -94,22 +115,25 @@ impl Daemon {
         }
     }
 
-    fn press_next_of(&mut self, sink: SinkId, mut place: LogPlace, backups: u32) {
+    fn press_next_of(&mut self, mut place: LogPlace, backups: u32) {
         match place.next_raw(backups) {
             Ok(None) => {}
             Ok(Some(raw)) => {
-                if let Err(error) = self.start_press(sink, place.again(), raw, backups) {
-                    self.press_failed(sink, place, backups, &spawn::describe(&error, "gzip"));
+                if let Err(error) = self.start_press(place.again(), raw, backups) {
+                    self.presses.paused = true;
+                    self.press_failed(place, backups, &spawn::describe(&error, "gzip"));
                 }
             }
-            Err(error) => self.press_failed(sink, place, backups, &error.to_string()),
+            // The folder is gone, and all that could be compressed with it.
+            Err(error) if error.is_missing() => {}
+            Err(error) => self.press_failed(place, backups, &error.to_string()),
         }
     }
 
-    fn start_press(&mut self, sink: SinkId, place: LogPlace, raw: Raw, backups: u32) -> Result<(), SpawnError> {
+    fn start_press(&mut self, place: LogPlace, raw: Raw, backups: u32) -> Result<(), SpawnError> {
         let plan = self.press_plan()?;
         let Fresh { pid, verdict, stderr, .. } = spawn::spawn_filter(&plan, raw.source.as_file(), raw.target.as_fd())?;
-        let press = Press { sink, place, source: raw.source, backups, verdict, complaints: stderr };
+        let press = Press { place, source: raw.source, backups, verdict, complaints: stderr };
         self.presses.running.insert(pid, press);
         Ok(())
     }
@@ -124,29 +148,30 @@ impl Daemon {
     }
 
     fn take_result(&mut self, mut press: Press, status: Option<ExitStatus>) {
-        match why_failed(&mut press, status) {
-            None => match press.place.press(&press.source, press.backups) {
-                // There may be more of them.
-                Ok(_) => {
-                    // What a start brought meanwhile counts.
-                    self.presses.waiting.entry(press.sink).or_insert((press.place, press.backups));
-                }
-                Err(error) => self.press_failed(press.sink, press.place, press.backups, &error.to_string()),
-            },
-            Some(why) => self.press_failed(press.sink, press.place, press.backups, &why),
+        let failure = match why_failed(&mut press, status) {
+            None => press.place.press(&press.source, press.backups).err().map(|error| error.to_string()),
+            why => why,
+        };
+        match failure {
+            // There may be more of them. What a start brought meanwhile counts.
+            None if self.presses.knows(&press.place) => {}
+            None => self.presses.put((press.place, press.backups)),
+            Some(why) => self.press_failed(press.place, press.backups, &why),
         }
     }
 
-    fn press_failed(&mut self, sink: SinkId, mut place: LogPlace, backups: u32, why: &str) {
+    fn press_failed(&mut self, mut place: LogPlace, backups: u32, why: &str) {
         let path = place.path().display();
         log::warn!("compressing a rotated file of {path} failed, tried again in {} s: {why}", RETRY.as_secs());
         if let Err(error) = place.discard_unfinished() {
             log::warn!("{}: removing an unfinished file failed: {error}", place.path().display());
         }
-        if self.presses.failed.is_empty() {
+        if self.presses.resting.is_empty() {
             self.arm(RETRY, Alarm::Press);
         }
-        self.presses.failed.insert(sink, (place, backups));
+        let path = place.path().to_owned();
+        let again = self.presses.waiting.remove(&path).unwrap_or((place, backups));
+        self.presses.resting.insert(path, again);
     }
 }
 

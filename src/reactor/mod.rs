@@ -99,6 +99,11 @@ impl Reactor {
         }
     }
 
+    /// Whether the last wait may have left some of what happened to the next.
+    pub fn has_more(&self) -> bool {
+        self.events.iter().nth(EVENTS_PER_TURN - 1).is_some()
+    }
+
     /// What the last wait brought.
     pub fn marks(&self) -> impl Iterator<Item = Option<Mark>> {
         self.events.iter().map(|event| {

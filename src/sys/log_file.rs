@@ -43,6 +43,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether there is nothing of that name, or nothing on the way to it.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, OpenError::System { errno, .. } if *errno == nix::libc::ENOENT)
+    }
+}
+
 impl std::fmt::Display for OpenError {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -69,11 +69,32 @@ fn what_cannot_be_compressed_is_told_and_stays() {
     fs::create_dir(d.home.join("o.gz.tmp")).unwrap();
     d.done("rotate", "a");
     let line = d.wait_log("compressing a rotated file of");
-    assert!(line.contains("WARNING") && line.contains("EISDIR"), "{line}");
+    assert!(line.contains("WARNING") && line.contains("o.gz.tmp: EISDIR"), "{line}");
     assert_eq!(d.home.read("o.1"), "one\n");
     d.done("restart", "a");
     d.wait("it goes on", || (d.home.read("o") == "one\n").then_some(()));
     assert!(wait_for(Duration::from_millis(1500), || (d.log_count("compressing") > 1).then_some(())).is_none());
+}
+
+#[test]
+fn what_cannot_be_compressed_holds_up_no_other() {
+    let home = Home::new();
+    for name in ["a.1", "b.1"] {
+        home.write(name, "before\n");
+    }
+    // Where the unfinished file would be.
+    fs::create_dir(home.join("a.gz.tmp")).unwrap();
+    let program = |name: &str| {
+        format!(
+            "[program:{name}]\ncommand = {{actor}} --say x\nstartsecs = 0\nstdout_logfile = {{dir}}/{name}\n\
+             stdout_logfile_compress = yes\n"
+        )
+    };
+    let d = Daemon::start_in(home, &(program("a") + &program("b")));
+    d.wait("the other's is compressed", || d.home.join("b.1.gz").exists().then_some(()));
+    assert_eq!((unzipped(&d, "b.1.gz").as_str(), d.home.read("a.1").as_str()), ("before\n", "before\n"));
+    d.wait_log("compressing a rotated file of");
+    d.assert_well();
 }
 
 #[test]

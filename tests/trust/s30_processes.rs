@@ -361,3 +361,22 @@ fn row_59_a_daemon_that_was_stopped_blames_nobody() {
     assert_eq!(d.log_count("health check"), 0, "{}", d.story());
     d.assert_well();
 }
+
+/// More of them die while the daemon is stopped than the kernel tells of at once; no deadline of theirs comes first.
+#[test]
+fn row_59_the_dead_are_known_before_their_time_is_over() {
+    let d = Daemon::start_in(
+        Home::alone(),
+        "[program:a]\ncommand = sleep 2\nnumprocs = 600\nstartsecs = 8\nstartretries = 0\nstdout_logfile = NONE\nstderr_logfile = NONE\n",
+    );
+    d.wait("all are there", || (d.log_count("Spawned a:") == 600).then_some(()));
+    d.signal(Signal::SIGSTOP);
+    let spawned = Instant::now();
+    let living = || process::children(d.pid()).into_iter().filter(|&pid| process::alive(pid)).count();
+    d.wait("all are dead", || (living() == 0).then_some(()));
+    d.wait("their time is over", || (spawned.elapsed() > Duration::from_secs(9)).then_some(()));
+    d.signal(Signal::SIGCONT);
+    d.wait("all are given up", || d.rows().iter().all(|row| row.state == "FATAL").then_some(()));
+    assert_eq!(d.log_count("Started a:"), 0);
+    d.assert_well();
+}

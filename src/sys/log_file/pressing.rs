@@ -101,10 +101,16 @@ impl LogPlace {
         let failed = |error: io::Error| self.failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)));
         let Some(source) = self.open_entered(backup)? else { return Ok(None) };
         let name = self.beside(UNFINISHED).map_err(failed)?;
+        let in_the_way = |mut error: OpenError| {
+            if let OpenError::System { path, .. } = &mut error {
+                path.set_file_name(&name);
+            }
+            error
+        };
         // One that an earlier daemon did not get to finish.
-        self.remove(&name).map_err(failed)?;
+        self.remove(&name).map_err(|error| in_the_way(failed(error)))?;
         let folder = self.entered().map_err(failed)?;
-        let target = create(folder, &name, self.mode).map_err(|errno| self.failed(errno))?;
+        let target = create(folder, &name, self.mode).map_err(|errno| in_the_way(self.failed(errno)))?;
         Ok(Some(Raw { source, target: target.file }))
     }
 

@@ -171,16 +171,19 @@ fn whoever_is_meant_twice_is_told_of_once() {
     let conditions = ["a:02=running", "a*=running", "group:a=running", "a:0?=running", "a:01=running"];
     let reply = d.ask(json!({"command": "wait", "conditions": conditions}));
     assert_eq!(names(&reply), ["a:02 is running", "a:00 is running", "a:01 is running"]);
-    // What is open stays in the order in which it was named, whatever is met before.
     let conditions = ["a:02=stopped", "a*=stopped", "a:02=exited", "a*=stopped", "a:02=running"];
     let mut wait = d.begin(json!({"command": "wait", "conditions": conditions, "timeout_ms": 3_600_000}));
     d.rows();
     d.done("stop", "a:00");
     d.done("stop", "a:02");
     d.done("stop", "a:01");
+    let mut told = names(&wait.receive().unwrap());
+    // Its exit and its being down may come in one instant.
+    told[2..4].sort();
     let expected = ["a:02 is running", "a:00 is stopped", "a:02 is exited", "a:02 is stopped", "a:01 is stopped"];
-    assert_eq!(names(&wait.receive().unwrap()), expected);
+    assert_eq!(told, expected);
     d.done("start", "a:00");
+    // What is open stays in the order in which it was named.
     let reply = d.ask(json!({"command": "wait", "conditions": ["a:00=fatal", "a*=stopped"], "timeout_ms": 1}));
     let expected = ["a:01 is stopped", "a:02 is stopped", "a:00 is RUNNING, not fatal", "a:00 is RUNNING, not stopped"];
     assert_eq!((reply["code"].as_str(), names(&reply)), (Some("TIMED_OUT"), expected.map(str::to_owned).to_vec()));

@@ -3,8 +3,30 @@
 
 use crate::config::differences;
 use crate::config::options::{Applies, OptionRow};
-use crate::spec::InstanceSpec;
+use crate::daemon::Daemon;
+use crate::engine::id::InstanceId;
+use crate::spec::{InstanceSpec, LogSpec};
 use crate::wire::reload::{Changes, Effect};
+use std::rc::Rc;
+
+impl Daemon {
+    /// Where an instance logs: what its run was started with, and where there is none, what its next start uses.
+    pub(super) fn logs_of(&self, id: InstanceId) -> Option<Rc<InstanceSpec>> {
+        let next = &self.roster.entry(id)?.spec;
+        let run = self.engine.instance(id).and_then(|instance| instance.run());
+        let begun = run.and_then(|run| self.children.trace_of(run.id)).map(|trace| &trace.spec);
+        let other = begun.filter(|begun| !Rc::ptr_eq(begun, next));
+        Some(other.map_or_else(|| Rc::clone(next), |begun| Rc::new(logs_in_force(begun, next))))
+    }
+}
+
+/// The limits of logs count at once, all else from the next start on.
+fn logs_in_force(begun: &InstanceSpec, next: &InstanceSpec) -> InstanceSpec {
+    let limited =
+        |begun: &LogSpec, next: &LogSpec| LogSpec { maxbytes: next.maxbytes, backups: next.backups, ..begun.clone() };
+    let (stdout, stderr) = (limited(&begun.stdout, &next.stdout), limited(&begun.stderr, &next.stderr));
+    InstanceSpec { stdout, stderr, ..begun.clone() }
+}
 
 /// Notes what another spec changes of an instance.
 pub(super) fn compare(old: &InstanceSpec, new: &InstanceSpec, changes: &mut Changes) {

@@ -8,7 +8,7 @@ use crate::engine::slots::Slots;
 use crate::engine::time::Instant;
 use crate::spec::InstanceSpec;
 use crate::sys::identity;
-use crate::sys::spawn::Verdict;
+use crate::sys::spawn::{Plan, Verdict};
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
@@ -17,8 +17,10 @@ use std::rc::Rc;
 /// What a later daemon has to know of a child.
 #[derive(Debug)]
 pub struct Trace {
-    /// What it was started with.
+    /// What it was started with; a reload may have something else for its next start.
     pub spec: Rc<InstanceSpec>,
+    /// The prepared exec of `spec`.
+    pub plan: Rc<Plan>,
     /// Which of the runs of this daemon it is; the marker in its environment says so.
     pub serial: u64,
     /// Its start as the clock told it.
@@ -29,8 +31,8 @@ pub struct Trace {
 
 impl Trace {
     /// Of a child that nobody looked at yet.
-    pub fn new(spec: Rc<InstanceSpec>, serial: u64, start: Option<u64>) -> Trace {
-        Trace { spec, serial, start: start.and_then(NonZeroU64::new), identity: None }
+    pub fn new(spec: Rc<InstanceSpec>, plan: Rc<Plan>, serial: u64, start: Option<u64>) -> Trace {
+        Trace { spec, plan, serial, start: start.and_then(NonZeroU64::new), identity: None }
     }
 
     fn record(&mut self, life: &str, pid: Pid, pidfd: Option<&OwnedFd>, reaped: bool) -> Record {
@@ -161,6 +163,11 @@ impl Children {
     /// The child that leads this run.
     pub fn of_run(&self, run: RunId) -> Option<Key> {
         self.by_run.get(&run).copied()
+    }
+
+    /// What this run was started with, until its group is empty.
+    pub fn trace_of(&self, run: RunId) -> Option<&Trace> {
+        self.get(self.of_run(run)?)?.trace.as_ref()
     }
 
     /// The child with this pid, unless it is reaped: the number may be somebody else's by now.

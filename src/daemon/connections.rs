@@ -18,6 +18,7 @@ use crate::spec::Role;
 use crate::sys::inotify::PathWatch;
 use crate::sys::socket::BoundSocket;
 use crate::wire::reply::{ErrorCode, Reply};
+use crate::wire::request::Id;
 use crate::wire::{Chunk, EventPiece};
 use mio::Interest;
 use mio::net::{UnixListener, UnixStream};
@@ -54,6 +55,12 @@ struct Peer {
 impl Peer {
     fn follows(&self) -> bool {
         self.follow.is_some() || self.listening.is_some()
+    }
+
+    /// The id of the request by which it follows.
+    fn id(&self) -> Option<&Id> {
+        let follow = self.follow.as_ref().map(|follow| &follow.id);
+        follow.or(self.listening.as_ref().map(|listening| &listening.id))?.as_ref()
     }
 }
 
@@ -283,14 +290,14 @@ impl Daemon {
     }
 
     /// Sends a reply on a connection that may have left in the meantime.
-    pub(super) fn answer_conn(&mut self, key: Key, reply: &Reply, id: Option<&crate::wire::request::Id>) {
+    pub(super) fn answer_conn(&mut self, key: Key, reply: &Reply, id: Option<&Id>) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         peer.conn.answer(|out| reply.encode_bounded(id, out));
         self.requeue(key);
     }
 
     /// Sends a piece of a log. Whoever takes it has time anew for it.
-    pub(super) fn send_chunk(&mut self, key: Key, chunk: &Chunk, id: Option<&crate::wire::request::Id>) {
+    pub(super) fn send_chunk(&mut self, key: Key, chunk: &Chunk, id: Option<&Id>) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         peer.conn.wait = None;
         peer.conn.answer(|out| chunk.encode_framed(id, out));
@@ -298,7 +305,7 @@ impl Daemon {
     }
 
     /// Sends events. Whoever takes them has time anew for it.
-    pub(super) fn send_events(&mut self, key: Key, piece: &EventPiece, id: Option<&crate::wire::request::Id>) {
+    pub(super) fn send_events(&mut self, key: Key, piece: &EventPiece, id: Option<&Id>) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         peer.conn.wait = None;
         peer.conn.answer(|out| piece.encode_framed(id, out));
@@ -343,14 +350,16 @@ impl Daemon {
         }
     }
 
-    /// To a stranger there is one answer.
+    /// To a stranger there is one answer. Of what it asks nothing is read; what it asked before it became one is known.
     pub(super) fn turn_away(&mut self, key: Key) {
         let Some(peer) = self.connections.table.get_mut(key) else { return };
         peer.conn.close_after_send();
         let ticket = peer.conn.ticket;
+        let waits = ticket.and_then(|ticket| self.orders.asker(ticket)?.id.as_ref());
+        let id = waits.or(peer.id()).cloned();
         self.stop_following(key);
         let reply = Reply::error(ErrorCode::Denied, "Only root, the daemon's own user and socket_users may ask", None);
-        self.answer_conn(key, &reply, None);
+        self.answer_conn(key, &reply, id.as_ref());
         if let Some(ticket) = ticket {
             self.desert(ticket);
         }

@@ -246,8 +246,8 @@ impl Daemon {
         let candidate = verdict.candidate();
         let Some(child) = self.children.get_mut(key) else { return };
         child.failed = Some(Box::new(Failed { error, verdict }));
+        let subject = child.trace.as_ref().map(|trace| trace.plan.subject(&error, candidate)).unwrap_or_default();
         if let Some(entry) = self.roster.entry_mut(child.run.instance) {
-            let subject = entry.plan.as_ref().map(|plan| plan.subject(&error, candidate)).unwrap_or_default();
             entry.fault = Some(spawn::describe(&error, &subject).into());
         }
     }

@@ -35,7 +35,8 @@ pub(super) struct Events {
 #[derive(Debug)]
 pub(super) struct Listening {
     next: u64,
-    id: Option<Id>,
+    /// Of the request; what is sent carries it back.
+    pub(super) id: Option<Id>,
 }
 
 #[derive(Debug)]

@@ -92,10 +92,14 @@ impl Many {
                     let text = format!("{}: a later request overtook this one", member.name);
                     Told::error(&member.name, ErrorCode::Superseded, text, None)
                 };
-                return summary(self.verb, self.members.iter().map(told).collect());
+                return self.told_of_each(told);
             }
         };
-        let told = |member: &Member| told(&member.name, self.one(member, failures.get(&member.id).copied(), roster));
+        self.told_of_each(|member| told(&member.name, self.one(member, failures.get(&member.id).copied(), roster)))
+    }
+
+    /// Those that nobody bears come last.
+    fn told_of_each(&self, told: impl Fn(&Member) -> Told) -> Reply {
         let results = self.members.iter().map(told).chain(self.unknown.iter().map(|name| nobody(name)));
         summary(self.verb, results.collect())
     }

@@ -288,7 +288,7 @@ impl Daemon {
         let is_late = deadline.is_some_and(|at| self.now.since(at) > LATE);
         let mut asks = is_late;
         for _ in 0..ASKS_MAX {
-            if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
+            if !(asks || self.reactor.has_more() && self.is_anything_due()) {
                 break;
             }
             asks = false;

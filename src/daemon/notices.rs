@@ -293,7 +293,11 @@ impl Daemon {
         let mut worded = |word| self.notices.worded(run.instance, word, self.now);
         match notice {
             Notice::Ready => self.feed(Input::Ready { run }),
-            Notice::Watchdog => self.feed(Input::Ping { run }),
+            Notice::Watchdog => {
+                self.feed(Input::Ping { run });
+                // Nothing is published of it, and the first one may be what somebody waits for.
+                self.settle_waits_of(run.instance, None);
+            }
             Notice::Reloading => worded("is reloading").iter().for_each(|text| log::info!("{name} {text}")),
             Notice::Stopping => worded("says that it is stopping").iter().for_each(|text| log::info!("{name} {text}")),
             Notice::Status(status) => {

@@ -88,6 +88,11 @@ impl Orders {
         }
     }
 
+    /// Who waits for the answer.
+    pub(super) fn asker(&self, ticket: Ticket) -> Option<&Asker> {
+        self.pending.get(&ticket)?.asker.as_ref()
+    }
+
     /// Whether somebody waits for the answer.
     pub fn is_awaited(&self, ticket: Ticket) -> bool {
         self.pending.get(&ticket).is_some_and(|pending| pending.asker.is_some())

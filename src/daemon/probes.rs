@@ -43,6 +43,7 @@ pub(super) struct Record {
 #[derive(Debug)]
 struct Check {
     probe: ProbeId,
+    /// What it asks; a reload counts at once.
     spec: Rc<InstanceSpec>,
     /// When the address tried now has had its share of the time.
     share: Option<Stamp>,
@@ -65,6 +66,16 @@ enum Stage {
     Lingering(Script),
 }
 
+/// The prepared exec of a script, and what it was made of.
+#[derive(Debug)]
+struct Asked {
+    /// The question.
+    spec: Rc<InstanceSpec>,
+    /// The exec of the run that it is about.
+    program: Rc<Plan>,
+    plan: Rc<Plan>,
+}
+
 /// All questions under way.
 #[derive(Debug)]
 pub(super) struct Probes {
@@ -76,7 +87,7 @@ pub(super) struct Probes {
     answers: Vec<(ProbeId, ProbeResult)>,
     names: Names,
     names_marked: bool,
-    plans: HashMap<InstanceId, (Rc<InstanceSpec>, Rc<Plan>)>,
+    plans: HashMap<InstanceId, Asked>,
     records: HashMap<InstanceId, Record>,
     /// What is to be said of a withdrawn question if it turns out that it failed thereby.
     overdue: Option<(ProbeId, String)>,

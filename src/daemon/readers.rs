@@ -31,7 +31,8 @@ pub(super) struct Follow {
     log: Log,
     cursor: Cursor,
     stream: &'static str,
-    id: Option<Id>,
+    /// Of the request; what is sent carries it back.
+    pub(super) id: Option<Id>,
     /// Bytes that were not read before the log moved elsewhere.
     missed: u64,
 }
@@ -41,7 +42,7 @@ pub(super) struct Follow {
 enum Log {
     /// The daemon's own.
     Own,
-    /// One stream of an instance; the sink is retained.
+    /// One stream of an instance, as it was asked for; the sink is retained.
     Of { instance: InstanceId, stream: Stream, sink: SinkId },
 }
 
@@ -61,18 +62,16 @@ impl From<OpenError> for NoLog {
 impl Daemon {
     /// `tail`: the end of a log of a process, and what follows.
     pub(super) fn tail(&mut self, conn: Key, id: Option<Id>, name: &str, stream: Stream, query: TailQuery) {
-        let found = self.roster.by_name(name).and_then(|instance| Some((instance, self.roster.entry(instance)?)));
-        let Some((instance, entry)) = found else {
+        let found = self.roster.by_name(name).and_then(|instance| Some((instance, self.logs_of(instance)?)));
+        let Some((instance, spec)) = found else {
             let reply = Reply::error(ErrorCode::NotFound, "Process not found", None);
             return self.answer_conn(conn, &reply, id.as_ref());
         };
-        let spec = std::rc::Rc::clone(&entry.spec);
-        let source = source_of(&spec, stream);
-        match self.read_end(&spec, source, query) {
+        match self.read_end(&spec, source_of(&spec, stream), query) {
             Ok((tail, None)) => self.show(conn, id.as_ref(), stream.name(), tail),
             Ok((tail, Some((sink, cursor)))) => {
                 self.show(conn, id.as_ref(), stream.name(), tail);
-                let log = Log::Of { instance, stream: source, sink };
+                let log = Log::Of { instance, stream, sink };
                 self.begin_following(conn, Follow { log, cursor, stream: stream.name(), id, missed: 0 });
             }
             Err(why) => self.answer_conn(conn, &unreadable(name, stream, why), id.as_ref()),
@@ -113,10 +112,9 @@ impl Daemon {
 
     /// `rotate` and `clearlog`: both logs of a process, whether it runs or not.
     pub(super) fn treat_logs(&mut self, conn: Key, id: Option<&Id>, name: &str, deed: LogDeed) {
-        let reply = match self.roster.by_name(name).and_then(|instance| self.roster.entry(instance)) {
+        let reply = match self.roster.by_name(name).and_then(|instance| self.logs_of(instance)) {
             None => Reply::error(ErrorCode::NotFound, "Process not found", None),
-            Some(entry) => {
-                let spec = std::rc::Rc::clone(&entry.spec);
+            Some(spec) => {
                 self.treat_both(&spec, deed).unwrap_or_else(|| Reply::error(ErrorCode::Failed, no_files(name), None))
             }
         };
@@ -128,8 +126,7 @@ impl Daemon {
         let Some(found) = self.meant(conn, id, names) else { return };
         let mut results: Vec<Told> = Vec::with_capacity(found.members.len() + found.unknown.len());
         for &instance in &found.members {
-            let Some(entry) = self.roster.entry(instance) else { continue };
-            let spec = std::rc::Rc::clone(&entry.spec);
+            let Some(spec) = self.logs_of(instance) else { continue };
             let reply = self.treat_both(&spec, deed).unwrap_or_else(|| Reply::ok(no_files(&spec.name)));
             results.push(told(&spec.name, reply));
         }
@@ -277,9 +274,14 @@ impl Daemon {
     fn move_follower(&mut self, conn: Key, started: InstanceId, which: Stream, to: SinkId) {
         let Some(Some(follow)) = self.connections.follow_mut(conn) else { return };
         let Log::Of { instance, stream, sink } = follow.log else { return };
-        if (instance, stream) != (started, which) || sink == to {
+        if instance != started || sink == to {
             return;
         }
+        // Both streams may be in one log now, or no longer.
+        if self.logs_of(instance).is_none_or(|spec| source_of(&spec, stream) != which) {
+            return;
+        }
+        let Some(Some(follow)) = self.connections.follow_mut(conn) else { return };
         let sinks = self.streams.sinks_mut();
         let Some(cursor) = sinks.file_mut(to).map(Cursor::at_end) else { return };
         if sinks.retain(to) {

@@ -137,8 +137,7 @@ impl Daemon {
     pub(super) fn record_flight(&mut self, run: RunId) -> Option<Recording> {
         let id = run.instance;
         // A reload may have given the next run other logs: this one's are those that it was started with.
-        let child = self.children.of_run(run).and_then(|key| self.children.get(key));
-        let begun_with = child.and_then(|child| child.trace.as_ref()).map(|trace| &trace.spec);
+        let begun_with = self.children.trace_of(run).map(|trace| &trace.spec);
         let spec = std::rc::Rc::clone(begun_with.or(self.roster.entry(id).map(|entry| &entry.spec))?);
         self.empty_pipes(id);
         Some(Recording {

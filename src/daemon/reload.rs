@@ -4,7 +4,7 @@ use super::doorkeeper::Doorkeeper;
 use super::orders::{Asker, Order};
 use super::renewal::Renewal;
 use super::{Daemon, boot, vet};
-use crate::engine::id::Ticket;
+use crate::engine::id::{InstanceId, Ticket};
 use crate::engine::message::{Command, Input, Outcome};
 use crate::spec::{Config, DaemonSpec};
 use crate::sys::{clock, limits};
@@ -22,12 +22,32 @@ pub(super) enum Wish {
     Update(Option<Vec<String>>),
 }
 
+/// So many wait at most, as many as there can be clients: only what nobody waits for any more can take the last places.
+const QUEUE_MAX: usize = 256;
+
+impl Wish {
+    /// Whether nothing is left to do of an earlier one that nobody waits for, once this is done. It reads the file later.
+    fn does_all_of(&self, earlier: &Wish) -> bool {
+        match (earlier, self) {
+            (Wish::Foresee, _) => true,
+            (Wish::Reload, Wish::Reload | Wish::Update(_)) | (Wish::Update(_), Wish::Update(None)) => true,
+            (Wish::Update(some), Wish::Update(names)) => some == names,
+            (Wish::Reload | Wish::Update(_), Wish::Foresee) | (Wish::Update(_), Wish::Reload) => false,
+        }
+    }
+}
+
 impl Daemon {
     /// Puts a reload in the queue; nobody waits for the answer of one by SIGHUP.
     pub(super) fn reload(&mut self, wish: Wish, asker: Option<Asker>) {
         if self.closing {
             return self.refuse(asker, ErrorCode::ShuttingDown, "The daemon is shutting down");
         }
+        // A signal always finds a place: it does away with the one before it.
+        if asker.is_some() && self.reloads.len() >= QUEUE_MAX {
+            return self.refuse(asker, ErrorCode::Failed, "Too many reloads wait already");
+        }
+        self.drop_what_is_done_by(&wish);
         let conn = asker.as_ref().map(|asker| asker.conn);
         // By the time it begins he may have left.
         let who = conn.map_or_else(|| "SIGHUP".to_owned(), |conn| self.connections.asker(conn));
@@ -35,11 +55,16 @@ impl Daemon {
         if let Some(conn) = conn {
             self.note_ticket(conn, ticket);
         }
-        // The later one reads the file later, so it does for all before it that nobody waits for: the queue is never
-        // longer than the connections are many.
-        let orders = &mut self.orders;
-        self.reloads.retain(|(earlier, _)| orders.is_awaited(*earlier) || orders.close(*earlier).is_none());
         self.reloads.push_back((ticket, who));
+    }
+
+    /// Takes those out of the queue that nobody waits for and that this one makes needless.
+    fn drop_what_is_done_by(&mut self, later: &Wish) {
+        let orders = &mut self.orders;
+        self.reloads.retain(|&(earlier, _)| {
+            let needless = orders.wish(earlier).is_none_or(|wish| later.does_all_of(wish));
+            orders.is_awaited(earlier) || !needless || orders.close(earlier).is_none()
+        });
     }
 
     /// Whether a reload could begin now, or the second half of an update.
@@ -146,7 +171,10 @@ impl Daemon {
         self.streams.set_limits(&self.roster);
         self.note_changes(&changes, who);
         self.orders.reword(ticket, Order::Reload(wish, changes));
+        let changed: Vec<InstanceId> = plan.changed.iter().map(|(id, _)| *id).collect();
         self.feed(Input::Command { ticket, command: Command::Reload(plan) });
+        // Without health checks nobody becomes healthy any more.
+        changed.into_iter().for_each(|id| self.settle_waits_of(id, None));
     }
 
     /// Why this configuration cannot be taken on yet.
@@ -169,5 +197,22 @@ impl Daemon {
         if let Some(asker) = asker {
             self.answer_conn(asker.conn, &Reply::error(code, message, None), asker.id.as_ref());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wish::{Foresee, Reload, Update};
+
+    #[test]
+    fn a_later_one_does_away_with_an_earlier_one_only_if_it_does_all_of_it() {
+        let some = |name: &str| Update(Some(vec![name.to_owned()]));
+        let all = [Foresee, Reload, Update(None), some("a"), some("b")];
+        let done = |later: usize| -> Vec<bool> { all.iter().map(|earlier| all[later].does_all_of(earlier)).collect() };
+        assert_eq!(done(0), [true, false, false, false, false]);
+        assert_eq!(done(1), [true, true, false, false, false]);
+        assert_eq!(done(2), [true; 5]);
+        assert_eq!(done(3), [true, true, false, true, false]);
+        assert_eq!(done(4), [true, true, false, false, true]);
     }
 }

@@ -84,10 +84,8 @@ impl Daemon {
     /// An earlier reload changed what its run was started with.
     fn runs_with_old_settings(&self, id: InstanceId) -> bool {
         let run = self.engine.instance(id).and_then(|instance| instance.run());
-        let child = run.and_then(|run| self.children.get(self.children.of_run(run.id)?));
-        let (Some(trace), Some(entry)) = (child.and_then(|child| child.trace.as_ref()), self.roster.entry(id)) else {
-            return false;
-        };
+        let trace = run.and_then(|run| self.children.trace_of(run.id));
+        let (Some(trace), Some(entry)) = (trace, self.roster.entry(id)) else { return false };
         if entry.leaving || Rc::ptr_eq(&trace.spec, &entry.spec) {
             return false;
         }

@@ -226,7 +226,7 @@ impl Daemon {
         match spawn::spawn(&plan, stdout_of(&spec), stderr_of(&spec), Some(&marker)) {
             Ok(fresh) => {
                 let pid = fresh.pid;
-                let trace = Trace::new(spec, serial, fresh.start);
+                let trace = Trace::new(spec, plan, serial, fresh.start);
                 self.take_in(run, fresh, opened, trace);
                 Ok(pid)
             }

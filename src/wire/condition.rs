@@ -12,7 +12,7 @@ pub struct Condition {
 }
 
 /// What an instance is to become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Goal {
     /// RUNNING or UNHEALTHY.
     Running,

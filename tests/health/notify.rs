@@ -259,3 +259,18 @@ fn no_check_that_passes_in_time_is_a_failed_start() {
         (Some("p did not reach RUNNING (state: EXITED)"), Some("it was not ready in time"))
     );
 }
+
+#[test]
+fn what_has_a_watchdog_is_healthy_with_its_first_ping() {
+    let home = Home::new();
+    let (go, notifier) = (home.join("go").display().to_string(), notifier().display().to_string());
+    let command = format!("sh -c 'while ! test -e {go}; do sleep 0.05; done; exec {notifier} every 100 WATCHDOG=1'");
+    let daemon =
+        Daemon::start_in(home, &format!("[program:p]\ncommand = {command}\nstartsecs = 0\nwatchdog_sec = 3600\n"));
+    daemon.wait_state("p", "RUNNING");
+    let mut wait = daemon.begin(json!({"command": "wait", "conditions": ["p=healthy"], "timeout_ms": 3_600_000}));
+    daemon.rows();
+    daemon.home.write("go", "");
+    let reply = wait.receive().unwrap();
+    assert_eq!(reply["results"][0]["message"], "p is healthy", "{reply}");
+}

@@ -166,3 +166,54 @@ fn after_a_thousand_checks_everything_is_as_it_was() {
     daemon.assert_well();
     println!("1000 checks in {took:?}, {before} descriptors");
 }
+
+fn with_words(words: &str, place: &str, command: &str) -> String {
+    let options = format!("directory = {{dir}}/{place}\nenvironment = WORDS={words}\n") + &script(command);
+    checked("p", &options)
+}
+
+#[test]
+fn after_a_reload_it_asks_the_new_question_with_what_its_run_was_given() {
+    let home = Home::new();
+    for folder in ["one", "two"] {
+        std::fs::create_dir(home.join(folder)).unwrap();
+    }
+    let ask = |file: &str| format!("echo $WORDS $(basename $(pwd)) >> {{dir}}/{file}; test $WORDS = blue");
+    let daemon = Daemon::start_in(home, &with_words("blue", "one", &ask("first")));
+    let answers = |file: &str, count: usize| {
+        daemon.wait(&format!("{file} has {count} answers"), || {
+            let lines: Vec<String> = daemon.home.read(file).lines().map(str::to_owned).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+    };
+    answers("first", 1);
+    let pid = daemon.pid_of("p");
+    daemon.home.configure(&with_words("red", "two", &ask("second")));
+    assert_eq!(daemon.reload()["changed"], serde_json::json!(["p"]));
+    assert_eq!(answers("second", 2)[..2], ["blue one", "blue one"], "the run is the old one");
+    assert_eq!((daemon.state("p").as_str(), daemon.pid_of("p")), ("RUNNING", pid));
+    daemon.home.configure(&with_words("red", "two", &ask("third")));
+    daemon.reload();
+    daemon.done("restart", "p");
+    daemon.wait("the new run is asked with what it was given", || {
+        daemon.home.read("third").lines().any(|line| line == "red two").then_some(())
+    });
+}
+
+#[test]
+fn after_a_reload_it_runs_as_the_user_of_its_run() {
+    if !is_root() {
+        return skip("after_a_reload_it_runs_as_the_user_of_its_run", "needs root");
+    }
+    let home = Home::new();
+    home.open_to_all();
+    let daemon = Daemon::start_in(home, &checked("p", &("user = nobody\n".to_owned() + &script("id -un >&2; exit 1"))));
+    assert_eq!(message_of(&daemon, "p"), "Health check script exited with code 1: nobody");
+    daemon.home.configure(&checked("p", &script("echo anew $(id -un) >&2; exit 1")));
+    daemon.reload();
+    let told = daemon.wait("the new question is answered", || {
+        let told = message_of(&daemon, "p");
+        told.contains("anew").then_some(told)
+    });
+    assert_eq!(told, "Health check script exited with code 1: anew nobody");
+}

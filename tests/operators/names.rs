@@ -183,3 +183,15 @@ fn help_explains_a_command() {
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     assert!(ran.stderr.contains("Did you mean restart?"), "{ran:?}");
 }
+
+#[test]
+fn an_order_that_is_overtaken_tells_of_unknown_names_as_well() {
+    let d = Daemon::start("[program:web]\ncommand = {actor}\nstartsecs = 3600\nautostart = no\n");
+    let mut start = d.begin(json!({"command": "start", "names": ["web", "nosuch"]}));
+    d.wait_state("web", "STARTING");
+    d.done("stop", "web");
+    let reply = start.receive().unwrap();
+    let told = |number: usize| (reply["results"][number]["name"].as_str(), reply["results"][number]["code"].as_str());
+    assert_eq!(told(0), (Some("web"), Some("SUPERSEDED")), "{reply}");
+    assert_eq!(told(1), (Some("nosuch"), Some("NOT_FOUND")), "{reply}");
+}

@@ -1,6 +1,7 @@
 //! A reload in the hands of an operator: what it would do, what it did at once, and what it leaves for the next start.
 
 use crate::harness::*;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const BEFORE: &str = "\
@@ -226,4 +227,72 @@ fn what_excludes_each_other_is_wrong_usage() {
         let ran = run(home.command(supervicectl()).args(arguments), DEADLINE);
         assert_eq!(ran.code, 2, "{ran:?}");
     }
+}
+
+const STUBBORN: &str =
+    "[program:slow]\ncommand = {actor} --ignore TERM --touch {dir}/t\nstartsecs = 0\nstopwaitsecs = 3600\n";
+
+/// A reload is under way, and stays so until the process is killed whose pid comes with it.
+fn held(d: &Daemon, text: &str) -> (Client, i32) {
+    d.wait_file("t");
+    let slow = d.pid_of("slow");
+    d.home.configure(text);
+    let reload = d.begin(json!({"command": "reload"}));
+    d.wait_state("slow", "STOPPING");
+    (reload, slow)
+}
+
+#[test]
+fn a_dry_run_does_away_with_no_reload_that_waits() {
+    let one = "[program:a]\ncommand = {actor}\nstartsecs = 0\n";
+    let d = Daemon::start(&format!("{one}{STUBBORN}"));
+    let (mut first, slow) = held(&d, one);
+    d.home.configure(&format!("{one}[program:late]\ncommand = {{actor}}\nstartsecs = 0\n"));
+    d.signal(Signal::SIGHUP);
+    // One turn later it is heard.
+    d.rows();
+    let mut dry = d.begin(json!({"command": "dryreload"}));
+    d.rows();
+    process::kill(slow);
+    assert_eq!(first.receive().unwrap()["removed"], json!(["slow"]));
+    let told = dry.receive().unwrap();
+    assert_eq!((&told["dry_run"], &told["added"]), (&json!(true), &json!([])), "it was done before: {told}");
+    d.wait_state("late", "RUNNING");
+}
+
+#[test]
+fn an_update_that_nobody_waits_for_restarts_what_it_was_to_restart() {
+    let one = |words: &str| format!("[program:a]\ncommand = {{actor}} --say {words}\nstartsecs = 0\n");
+    let d = Daemon::start(&format!("{}{STUBBORN}", one("old")));
+    d.wait_state("a", "RUNNING");
+    let old = d.pid_of("a");
+    let (mut first, slow) = held(&d, &one("new"));
+    drop(d.begin(json!({"command": "update"})));
+    d.wait("it has left", || (d.ask(json!({"command": "info"}))["info"]["connections"] == 2).then_some(()));
+    let mut later = d.begin(json!({"command": "reload"}));
+    d.rows();
+    process::kill(slow);
+    assert_eq!(first.receive().unwrap()["changed"], json!(["a"]));
+    assert_eq!(later.receive().unwrap()["status"], "ok");
+    d.wait_new_run("a", old);
+}
+
+#[test]
+fn the_queue_of_reloads_is_bounded_and_a_signal_always_finds_a_place() {
+    let one = "[program:a]\ncommand = {actor}\nstartsecs = 0\n";
+    let d = Daemon::start(&format!("{one}{STUBBORN}"));
+    let (mut first, slow) = held(&d, one);
+    for number in 0..300 {
+        drop(d.begin(json!({"command": "update", "names": [format!("nobody{number}")]})));
+    }
+    let reply = d.ask(json!({"command": "update", "names": ["another"]}));
+    assert_eq!(reply["code"], "FAILED", "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("wait already"), "{reply}");
+    d.home.configure(&format!("{one}[program:late]\ncommand = {{actor}}\nstartsecs = 0\n"));
+    d.signal(Signal::SIGHUP);
+    process::kill(slow);
+    assert_eq!(first.receive().unwrap()["removed"], json!(["slow"]));
+    d.wait_state("late", "RUNNING");
+    d.wait("all are over", || (d.reload()["status"] == "ok").then_some(()));
+    d.assert_well();
 }

@@ -159,3 +159,45 @@ fn the_daemon_tells_of_itself() {
     }
     assert!(text.contains("processes      4 (1 RUNNING, 3 STOPPED)\n"), "{text}");
 }
+
+#[test]
+fn whoever_is_meant_twice_is_told_of_once() {
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nnumprocs = 3\n");
+    d.wait_all("RUNNING");
+    let names = |reply: &serde_json::Value| -> Vec<String> {
+        let results = reply["results"].as_array().unwrap_or_else(|| panic!("{reply}"));
+        results.iter().map(|one| one["message"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let conditions = ["a:02=running", "a*=running", "group:a=running", "a:0?=running", "a:01=running"];
+    let reply = d.ask(json!({"command": "wait", "conditions": conditions}));
+    assert_eq!(names(&reply), ["a:02 is running", "a:00 is running", "a:01 is running"]);
+    let conditions = ["a:02=stopped", "a*=stopped", "a:02=exited", "a*=stopped", "a:02=running"];
+    let mut wait = d.begin(json!({"command": "wait", "conditions": conditions, "timeout_ms": 3_600_000}));
+    d.rows();
+    d.done("stop", "a:00");
+    d.done("stop", "a:02");
+    d.done("stop", "a:01");
+    let mut told = names(&wait.receive().unwrap());
+    // Its exit and its being down may come in one instant.
+    told[2..4].sort();
+    let expected = ["a:02 is running", "a:00 is stopped", "a:02 is exited", "a:02 is stopped", "a:01 is stopped"];
+    assert_eq!(told, expected);
+    d.done("start", "a:00");
+    // What is open stays in the order in which it was named.
+    let reply = d.ask(json!({"command": "wait", "conditions": ["a:00=fatal", "a*=stopped"], "timeout_ms": 1}));
+    let expected = ["a:01 is stopped", "a:02 is stopped", "a:00 is RUNNING, not fatal", "a:00 is RUNNING, not stopped"];
+    assert_eq!((reply["code"].as_str(), names(&reply)), (Some("TIMED_OUT"), expected.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn a_reload_that_takes_the_health_checks_away_ends_the_wait_for_them() {
+    let text = |options: &str| format!("[program:a]\ncommand = {{actor}}\nstartsecs = 0\n{options}");
+    let d = Daemon::start(&text("healthcheck_type = tcp\nhealthcheck_port = 1\nhealthcheck_start_period = 3600\n"));
+    d.wait_state("a", "RUNNING");
+    let mut wait = d.begin(json!({"command": "wait", "conditions": ["a=healthy"]}));
+    d.rows();
+    d.home.configure(&text(""));
+    d.reload();
+    let reply = wait.receive().unwrap();
+    assert_eq!(reply["results"][0]["message"], "a cannot become healthy: it has no health checks and no watchdog");
+}

@@ -338,3 +338,78 @@ fn a_follower_sees_the_last_words_of_a_shutdown() {
     assert_eq!((bytes, missed), (fs::read(d.home.join("o")).unwrap(), 0));
     assert_eq!(d.wait_exit(), 0);
 }
+
+/// A program that says this, and where to, and says it again at USR1.
+fn talker(words: &str, options: &str) -> String {
+    format!(
+        "[program:a]\ncommand = sh -c 'trap \"echo {words}\" USR1; echo {words}; echo up >> {{dir}}/up; while :; do sleep 0.05; done'\n\
+         startsecs = 0\n{options}\n"
+    )
+}
+
+#[test]
+fn after_a_reload_the_log_of_a_run_is_the_one_it_writes() {
+    let d = Daemon::start(&talker("old", "stdout_logfile = {dir}/old.log"));
+    d.wait_file("up");
+    d.wait_file("old.log");
+    d.home.configure(&talker("new", "stdout_logfile = {dir}/new.log"));
+    assert_eq!(d.reload()["changed"], json!(["a"]));
+    assert_eq!(tail(&d, "a", json!({})), "old\n");
+    let mut client = d.client();
+    assert_eq!(client.ask(&json!({"command": "tail", "name": "a", "follow": true})).unwrap()["data"], "old\n");
+    assert_eq!(d.done("rotate", "a"), "Rotated the logs of a");
+    assert_eq!((d.home.read("old.log"), d.home.read("old.log.1")), (String::new(), "old\n".to_owned()));
+    assert_eq!(d.ctl(&["signal", "USR1", "a"]).code, 0);
+    assert_eq!(collect(&mut client, 4).0, b"old\n");
+    assert_eq!(d.ctl(&["clearlog", "a*"]).stdout, "Cleared the logs of a\n");
+    assert_eq!((d.home.read("old.log"), d.home.read("old.log.1")), (String::new(), "old\n".to_owned()));
+    assert!(!d.home.join("new.log").exists(), "nobody writes there yet");
+    d.done("restart", "a");
+    assert_eq!(collect(&mut client, 4).0, b"new\n", "whoever follows moves with the next run");
+    assert_eq!(tail(&d, "a", json!({})), "new\n");
+    d.home.configure(&talker("newer", "stdout_logfile = {dir}/newer.log"));
+    d.reload();
+    d.done("stop", "a");
+    assert_eq!(tail(&d, "a", json!({})), "", "of what is down, the log of the next start");
+}
+
+#[test]
+fn after_a_reload_a_rotation_keeps_as_many_files_as_it_says() {
+    // It closes its output: nobody has the log open any more.
+    let silent = |backups: u32| {
+        format!(
+            "[program:a]\ncommand = sh -c 'echo 1; exec >&- 2>&-; echo up >> {{dir}}/up; while :; do sleep 0.05; done'\n\
+             startsecs = 0\nstdout_logfile = {{dir}}/o\nstdout_logfile_backups = {backups}\n"
+        )
+    };
+    let d = Daemon::start(&silent(1));
+    d.wait_file("up");
+    d.wait_file("o");
+    d.home.configure(&silent(3));
+    assert_eq!(d.reload()["effects"][0]["now"], json!(["stdout_logfile_backups"]));
+    for number in 1..=4 {
+        d.done("rotate", "a");
+        d.home.write("o", format!("{}\n", number + 1));
+    }
+    assert_eq!(["o.1", "o.2", "o.3", "o.4"].map(|name| d.home.read(name)), ["4\n", "3\n", "2\n", ""]);
+}
+
+#[test]
+fn a_follower_of_stderr_finds_it_where_it_goes_after_a_reload() {
+    let complains = |options: &str| {
+        format!(
+            "[program:a]\ncommand = {{actor}} --complain bad\nstartsecs = 0\nautostart = no\nstdout_logfile = {{dir}}/o\n{options}\n"
+        )
+    };
+    let (apart, joined) = (complains("stderr_logfile = {dir}/e"), complains("redirect_stderr = yes"));
+    let d = Daemon::start(&apart);
+    let mut client = d.client();
+    client.ask(&json!({"command": "tail", "name": "a", "stream": "stderr", "follow": true})).unwrap();
+    for text in [&apart, &joined, &apart] {
+        d.home.configure(text);
+        d.reload();
+        d.done("restart", "a");
+        assert_eq!(collect(&mut client, 4).0, b"bad\n", "{text}");
+    }
+    assert_eq!((d.home.read("e").as_str(), d.home.read("o").as_str()), ("bad\nbad\n", "bad\n"));
+}

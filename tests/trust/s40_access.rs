@@ -260,3 +260,42 @@ fn s10_those_who_may_not_order_take_few_places() {
     assert_eq!((ran.code, ran.stdout.trim()), (0, "8"), "{ran:?}");
     d.assert_well();
 }
+
+#[test]
+fn s8_whoever_is_turned_away_is_told_to_which_request() {
+    if !is_root() {
+        return skip("S8, ids", "needs root");
+    }
+    if !std::path::Path::new("/usr/bin/python3").exists() {
+        return skip("S8, ids", "no /usr/bin/python3");
+    }
+    let text = format!("{PROGRAM}stdout_logfile = {{dir}}/o\n");
+    let d = Daemon::start_in(open_home(), &format!("socket_users = nobody\n{text}"));
+    d.wait_state("a", "RUNNING");
+    let script = "import socket,sys,struct,json\n\
+        def reply(s):\n\
+        \x20n=struct.unpack('>I',s.recv(4,socket.MSG_WAITALL))[0]; return json.loads(s.recv(n,socket.MSG_WAITALL))\n\
+        def ask(**request):\n\
+        \x20s=socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1])\n\
+        \x20b=json.dumps(request).encode(); s.sendall(struct.pack('>I',len(b))+b); return s\n\
+        all=[ask(command='wait',conditions=['a=fatal'],id='waits')]\n\
+        all.append(ask(command='tail',name='a',follow=True,id='reads')); reply(all[1])\n\
+        all.append(ask(command='events',follow=True,id='listens')); reply(all[2])\n\
+        reply(ask(command='status'))\n\
+        print('begun',flush=True)\n\
+        for s in all:\n\
+        \x20told=reply(s)\n\
+        \x20print(told.get('code'),told.get('id'),s.recv(1)==b'')\n";
+    let script = d.home.write("ids.py", script);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o644)).unwrap();
+    let out = fs::File::create(d.home.join("told")).unwrap();
+    let mut command = as_stranger(&d.home, NOBODY, "", "/usr/bin/python3");
+    command.arg(&script).arg(d.home.socket()).stdout(out.try_clone().unwrap()).stderr(out);
+    let mut client = command.spawn().unwrap();
+    d.wait_file("told");
+    d.home.configure(&text);
+    assert_eq!(d.reload()["status"], "ok");
+    d.wait("all are told", || client.try_wait().unwrap());
+    let expected = "begun\nDENIED waits True\nDENIED reads True\nDENIED listens True\n";
+    assert_eq!(d.home.read("told"), expected, "{}", d.story());
+}

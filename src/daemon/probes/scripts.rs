@@ -1,10 +1,10 @@
 //! Script checks: starting them, hearing them, and seeing that nothing of them stays.
 
 use super::script::{self, Flow, Script};
-use super::{Check, Stage, words};
+use super::{Asked, Check, Stage, words};
 use crate::daemon::{Alarm, Daemon};
-use crate::engine::id::{InstanceId, Key};
-use crate::engine::message::{ExitStatus, FailureClass, ProbeResult, SpawnError};
+use crate::engine::id::{InstanceId, Key, RunId};
+use crate::engine::message::{ExitStatus, FailureClass, ProbeResult, SpawnError, SpawnStage};
 use crate::engine::time::{Duration, Instant};
 use crate::spec::{InstanceSpec, ProbeTarget};
 use crate::sys::spawn::{self, Plan};
@@ -18,15 +18,17 @@ const DISCARD_EVERY: Duration = Duration::from_millis(5);
 const LINGER_EVERY: Duration = Duration::from_millis(50);
 /// What SIGKILL has not ended by then holds the next check of its instance up.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
+/// Its run is over, or there is no script: then the engine has withdrawn the question, or is about to.
+const NOTHING_TO_ASK: SpawnError = SpawnError { stage: SpawnStage::Exec, errno: 0, class: FailureClass::Ordinary };
 
 impl Daemon {
     pub(super) fn start_script(&mut self, key: Key) {
         let Some(check) = self.probes.table.get(key) else { return };
-        let (instance, spec) = (check.instance(), Rc::clone(&check.spec));
-        if self.is_stuck(instance) {
+        let (run, spec) = (check.probe.run, Rc::clone(&check.spec));
+        if self.is_stuck(run.instance) {
             return self.script_not_started(key, "the one before cannot be killed");
         }
-        let made = self.script_plan(instance, &spec).and_then(|plan| {
+        let made = self.script_plan(run, &spec).and_then(|plan| {
             let script = Script::spawn(Rc::clone(&plan), key, &self.reactor);
             script.map_err(|error| (error, plan.subject(&error, None)))
         });
@@ -42,29 +44,26 @@ impl Daemon {
         }
     }
 
-    /// The prepared exec of the script, as the user its program was started as.
-    fn script_plan(&mut self, id: InstanceId, spec: &Rc<InstanceSpec>) -> Result<Rc<Plan>, (SpawnError, String)> {
-        let named = |error| (error, spec.launch.user.clone().unwrap_or_default());
-        let user = match self.roster.entry(id).and_then(|entry| entry.plan.as_ref()) {
-            Some(program) => program.user().cloned(),
-            None => spawn::resolve_user(&spec.launch).map_err(named)?,
+    /// The prepared exec of the script: the question is the latest, but it is put with all that the run was started with,
+    /// whatever a reload has for the next one.
+    fn script_plan(&mut self, run: RunId, spec: &Rc<InstanceSpec>) -> Result<Rc<Plan>, (SpawnError, String)> {
+        let (Some(trace), Some(ProbeTarget::Script { command })) = (self.children.trace_of(run), spec.probe.as_deref())
+        else {
+            return Err((NOTHING_TO_ASK, String::new()));
         };
-        if let Some((of, plan)) = self.probes.plans.get(&id)
+        if let Some(Asked { spec: of, program, plan }) = self.probes.plans.get(&run.instance)
             && Rc::ptr_eq(of, spec)
-            && plan.user() == user.as_ref()
+            && Rc::ptr_eq(program, &trace.plan)
         {
             return Ok(Rc::clone(plan));
         }
-        let Some(ProbeTarget::Script { command }) = spec.probe.as_deref() else {
-            return Err(named(SpawnError {
-                stage: crate::engine::message::SpawnStage::Exec,
-                errno: 0,
-                class: FailureClass::Ordinary,
-            }));
-        };
-        let launch = script::launch(command, &spec.launch);
-        let plan = Rc::new(Plan::prepare(&launch, self.spawner.inherited(), user.as_ref()).map_err(named)?);
-        self.probes.plans.insert(id, (Rc::clone(spec), Rc::clone(&plan)));
+        let begun_with = &trace.spec.launch;
+        let named = |error| (error, begun_with.user.clone().unwrap_or_default());
+        let launch = script::launch(command, begun_with);
+        let plan = Plan::prepare(&launch, self.spawner.inherited(), trace.plan.user()).map_err(named)?;
+        let (plan, program) = (Rc::new(plan), Rc::clone(&trace.plan));
+        let asked = Asked { spec: Rc::clone(spec), program, plan: Rc::clone(&plan) };
+        self.probes.plans.insert(run.instance, asked);
         Ok(plan)
     }
 

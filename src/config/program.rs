@@ -8,7 +8,7 @@ use super::streams::{self, Limits};
 use super::{environment, signal, value, words};
 use crate::engine::message::Signal;
 use crate::engine::policy::{Autorestart, Consequence, Policy, Readiness};
-use crate::spec::{InstanceSpec, Launch, Reconcile};
+use crate::spec::{InstanceSpec, Launch, LogSpec, LogTarget, ProbeTarget, Reconcile};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -109,11 +109,12 @@ impl Program {
         let env =
             self.environment.iter().map(|(name, text)| (name.clone(), value::expand(text, section.slot))).collect();
         let launch = Launch { argv, env, ..self.launch.clone() };
-        let bytes = footprint(&launch);
+        let bytes = footprint(&launch) + spoken(probe.as_deref()) + written(&stdout) + written(&stderr);
         if bytes > room.bytes {
             section.error(
                 "numprocs",
-                "commands and environments of all instances together are too large (256 MiB is the limit)".to_owned(),
+                "commands, environments, paths and checks of all instances together are too large (256 MiB is the limit)"
+                    .to_owned(),
             );
             return None;
         }
@@ -143,7 +144,26 @@ fn instance_name(program: &Rc<str>, slot: u32, numprocs: u32) -> Rc<str> {
 pub(crate) fn footprint(launch: &Launch) -> usize {
     let words: usize = launch.argv.iter().map(|word| word.len() + 32).sum();
     let variables: usize = launch.env.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
-    words + variables
+    let paths: usize = launch.env_files.iter().chain(&launch.directory).map(|path| path.as_os_str().len() + 64).sum();
+    words + variables + paths + launch.user.as_deref().map_or(0, str::len)
+}
+
+/// The same of what a health check asks.
+fn spoken(probe: Option<&ProbeTarget>) -> usize {
+    match probe {
+        None => 0,
+        Some(ProbeTarget::Tcp { host, .. }) => host.len(),
+        Some(ProbeTarget::Script { command }) => command.len(),
+        Some(ProbeTarget::Http { host, path, statuses, .. }) => host.len() + path.len() + 4 * statuses.len(),
+    }
+}
+
+/// The same of where a stream goes.
+fn written(stream: &LogSpec) -> usize {
+    match &stream.target {
+        LogTarget::File(path) => path.as_os_str().len(),
+        LogTarget::Null | LogTarget::DaemonStdout | LogTarget::DaemonStderr | LogTarget::SameAsStdout => 0,
+    }
 }
 
 /// The words of the command; none where something is wrong with it.

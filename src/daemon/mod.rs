@@ -139,8 +139,6 @@ pub(crate) enum Alarm {
     Memory,
     /// What an earlier daemon left, on its way out.
     Orphans,
-    /// Health checks for which there was no room.
-    ProbeRetry,
     /// An address of a health check has had its share of the time.
     ProbeShare(Key),
     /// Health scripts that say too much.
@@ -400,7 +398,6 @@ impl Daemon {
                 Alarm::Rebind => self.rebind_again(),
                 Alarm::Memory => self.memory_due(),
                 Alarm::Orphans => self.orphans_due(),
-                Alarm::ProbeRetry => self.ask_again(),
                 Alarm::ProbeShare(key) => self.share_over(key, stamp),
                 Alarm::ProbeFlood => self.discard_floods(),
                 Alarm::ProbeLinger => self.check_lingering_probes(),
@@ -438,7 +435,6 @@ impl Daemon {
             | Alarm::Rebind
             | Alarm::Memory
             | Alarm::Orphans
-            | Alarm::ProbeRetry
             | Alarm::ProbeFlood
             | Alarm::ProbeLinger
             | Alarm::Waits

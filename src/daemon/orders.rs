@@ -6,7 +6,7 @@ use super::renewal::Renewed;
 use super::report;
 use super::roster::Roster;
 use crate::engine::id::{Key, Ticket};
-use crate::engine::message::{Failure, Outcome, State};
+use crate::engine::message::{Cause, Failure, Outcome, State};
 use crate::wire::reload::{Changes, Reloaded};
 use crate::wire::reply::{ErrorCode, Reply};
 use crate::wire::request::Id;
@@ -205,8 +205,13 @@ fn single_failure(name: &str, failure: &Failure, roster: &Roster) -> Reply {
         State::Stopping => format!("{name} did not stop (state: {state})"),
         _ => format!("{name} did not reach RUNNING (state: {state})"),
     };
-    let reason = failure.cause.map(|cause| report::cause_text(cause, failure.instance, roster));
+    let reason = cause_of(failure).map(|cause| report::cause_text(cause, failure.instance, roster));
     Reply::error(ErrorCode::Failed, &message, reason)
+}
+
+/// What went wrong before is no reason why it does not stop.
+fn cause_of(failure: &Failure) -> Option<Cause> {
+    failure.cause.filter(|_| failure.state != State::Stopping)
 }
 
 /// One reason for each failed member that has one.
@@ -214,7 +219,7 @@ fn reasons(failures: &[Failure], roster: &Roster) -> Option<String> {
     let texts: Vec<String> = failures
         .iter()
         .filter_map(|failure| {
-            let cause = failure.cause?;
+            let cause = cause_of(failure)?;
             let text = report::cause_text(cause, failure.instance, roster);
             Some(format!("{}: {text}", roster.name(failure.instance)))
         })
@@ -225,6 +230,8 @@ fn reasons(failures: &[Failure], roster: &Roster) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::id::InstanceId;
+    use crate::engine::message::ExitStatus;
 
     #[test]
     fn a_deserted_order_leaves_nothing_behind() {
@@ -242,6 +249,15 @@ mod tests {
             panic!("a reload is answered as one")
         };
         assert_eq!((reloaded.changes, reloaded.code), (changes, Some(ErrorCode::Failed)));
+    }
+
+    #[test]
+    fn why_one_does_not_stop_is_not_what_ended_an_earlier_run() {
+        let instance = InstanceId(Key { slot: 0, generation: 0 });
+        let cause = Some(Cause::Exit(ExitStatus::Code(1)));
+        let failure = |state| Failure { instance, state, superseded: false, cause };
+        assert_eq!(cause_of(&failure(State::Stopping)), None);
+        assert_eq!(cause_of(&failure(State::Fatal)), cause);
     }
 
     #[test]

@@ -94,7 +94,8 @@ pub(super) struct Probes {
     flooding: Vec<Key>,
     ending: Vec<Key>,
     linger_armed: bool,
-    retry_armed: bool,
+    /// When a person was last told that there is no room to ask.
+    no_room_told: Option<Instant>,
     scratch: Vec<u8>,
 }
 
@@ -115,7 +116,7 @@ impl Probes {
             flooding: Vec::new(),
             ending: Vec::new(),
             linger_armed: false,
-            retry_armed: false,
+            no_room_told: None,
             scratch: Vec::new(),
         }
     }
@@ -142,7 +143,7 @@ impl Probes {
 
     /// Whether something waits that needs no event.
     pub(super) fn has_work(&self) -> bool {
-        !self.answers.is_empty() || (!self.queue.is_empty() && !self.retry_armed)
+        !self.answers.is_empty() || !self.queue.is_empty()
     }
 
     /// Descriptors that all of it takes, at most.

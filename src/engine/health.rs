@@ -218,6 +218,11 @@ impl Health {
         let finding = match result {
             ProbeResult::Pass => self.passed(probe, out),
             ProbeResult::Fail => self.failed(probe, false, policy, out),
+            // As a start that found none: tried again at the same pace, and counted as nothing.
+            ProbeResult::NoRoom => {
+                self.wait(PACE, probe.run, out);
+                return Finding::Same;
+            }
         };
         self.wait_next(policy, probe.run, out);
         finding
@@ -296,7 +301,8 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::message::ProbeResult::{Fail, Pass};
+    use crate::engine::message::ProbeResult::{Fail, NoRoom, Pass};
+    use crate::engine::message::State;
     use crate::engine::policy::{HealthPolicy, Policy};
     use crate::engine::rig::{OK, Rig, checked, seconds};
     use crate::engine::time::Duration;
@@ -350,6 +356,17 @@ mod tests {
         assert_eq!(told, ["probe 1.1", "hush 1.1", "failed 1.1 1/2, no answer"]);
         assert!(rig.answer(1, Pass).is_empty());
         assert_eq!((rig.engine.stale_inputs(), rig.instance().healthy()), (1, None));
+    }
+
+    #[test]
+    fn where_there_is_no_room_to_ask_nobody_fails_and_it_is_asked_again() {
+        let mut rig = Rig::running(checked());
+        rig.wait(seconds(11));
+        for serial in 1..=9 {
+            assert!(rig.answer(serial, NoRoom).is_empty());
+            assert_eq!(rig.wait(seconds(1)), [format!("probe 1.{}", serial + 1)]);
+        }
+        assert_eq!((rig.state(), rig.instance().healthy()), (State::Running, None));
     }
 
     #[test]

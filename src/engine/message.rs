@@ -166,6 +166,8 @@ pub enum ProbeResult {
     Pass,
     /// Not healthy, or no way to ask.
     Fail,
+    /// No room to ask with: says nothing of the program.
+    NoRoom,
 }
 
 /// What a new configuration adds, drops and changes. Names were turned into ids by the shell.

@@ -245,9 +245,14 @@ fn limits_hold_at_their_edge() {
     assert_eq!(
         errors(&large),
         [
-            "conf:2: [program:a] numprocs: commands and environments of all instances together are too large (256 MiB is the limit)"
+            "conf:2: [program:a] numprocs: commands, environments, paths and checks of all instances together are too large (256 MiB is the limit)"
         ]
     );
+    let large = "x".repeat(1_000_000);
+    for option in ["healthcheck_type=script\nhealthcheck_command", "stdout_logfile", "directory", "env_file"] {
+        let told = errors(&format!("[program:a]\nnumprocs=300\ncommand=a\n{option}={large}\n"));
+        assert!(told.len() == 1 && told[0].contains("256 MiB is the limit"), "{option}: {told:?}");
+    }
     let sections = |count: usize| (0..count).map(|i| format!("[group:{i}]\nprograms=\n")).collect::<String>();
     assert_eq!(errors(&sections(10_000)), [""; 0]);
     assert_eq!(

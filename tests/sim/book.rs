@@ -278,7 +278,8 @@ impl Book {
             return;
         }
         let awaited = !life.up;
-        let pause = if awaited && result == ProbeResult::Fail { SECOND } else { health.interval };
+        let soon = result == ProbeResult::NoRoom || awaited && result == ProbeResult::Fail;
+        let pause = if soon { SECOND } else { health.interval };
         life.wait(pause, desk.now);
         match result {
             ProbeResult::Pass => {
@@ -288,6 +289,7 @@ impl Book {
                     self.come_up(desk);
                 }
             }
+            ProbeResult::NoRoom => {}
             ProbeResult::Fail if awaited => {}
             ProbeResult::Fail => self.check_failed(desk),
         }
@@ -479,6 +481,10 @@ impl Book {
         if self.policy.autorestart == Autorestart::Never {
             return;
         }
+        self.restart_ill(desk);
+    }
+
+    pub fn restart_ill(&mut self, desk: &mut Desk) {
         self.sick += 1;
         let next = if self.sick > self.policy.start_retries { Next::Fatal } else { Next::Backoff(self.sick) };
         self.end(next, false, desk);

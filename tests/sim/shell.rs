@@ -342,7 +342,12 @@ impl World {
         let fails = self.harsh && self.rng.percent(self.knobs.probe_fails);
         let late = self.harsh && self.rng.percent(self.knobs.probe_late);
         let wait = if late { self.rng.millis(500, 6000) } else { self.rng.millis(0, 150) };
-        self.after(wait, Happening::Answer(probe, if fails { ProbeResult::Fail } else { ProbeResult::Pass }));
+        let result = match (self.harsh && self.now < self.burst_until, fails) {
+            (true, _) => ProbeResult::NoRoom,
+            (false, true) => ProbeResult::Fail,
+            (false, false) => ProbeResult::Pass,
+        };
+        self.after(wait, Happening::Answer(probe, result));
         Ok(())
     }
 

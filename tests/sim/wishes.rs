@@ -2,7 +2,7 @@
 
 use crate::book::{Asking, Book, Desk, Ending, Life, Next, Reach, Rest};
 use crate::engine::message::{Effect, Signal};
-use crate::engine::policy::{Policy, Readiness};
+use crate::engine::policy::{Autorestart, Policy, Readiness};
 use crate::engine::time::Duration;
 use crate::intent::{Answer, Now, Want};
 
@@ -68,6 +68,16 @@ impl Book {
     }
 
     pub fn changed(&mut self, policy: &Policy, desk: &mut Desk) {
+        let was_left_alone = self.policy.autorestart == Autorestart::Never;
+        self.taken_up(policy, desk);
+        // One that is ill and was left alone is restarted from now on.
+        let ill = |life: &Life| life.up && life.ending.is_none() && (life.known == Some(false) || life.hung);
+        if was_left_alone && policy.autorestart != Autorestart::Never && self.life.as_ref().is_some_and(ill) {
+            self.restart_ill(desk);
+        }
+    }
+
+    fn taken_up(&mut self, policy: &Policy, desk: &mut Desk) {
         if self.life.as_ref().is_some_and(|life| life.made.is_none()) {
             // It is made by what is wished now.
             (self.policy, self.pending) = (policy.clone(), None);

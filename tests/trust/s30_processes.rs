@@ -53,6 +53,33 @@ fn row_10_no_room_for_a_fork_waits_and_heals() {
 }
 
 #[test]
+fn row_10_no_room_for_a_check_is_no_failure_of_its_program() {
+    let d = Daemon::start(
+        "[program:a]\ncommand = {actor}\nstartsecs = 0\nhealthcheck_type = script\nhealthcheck_command = true\n\
+         healthcheck_interval = 1\nhealthcheck_timeout = 1\nhealthcheck_retries = 1\nhealthcheck_start_period = 0\n",
+    );
+    let room = match Cgroup::new("pids", "pids.max") {
+        Ok(room) => room,
+        Err(reason) => return skip("row 10, checks", &reason),
+    };
+    d.wait_all("RUNNING");
+    let a = d.pid_of("a");
+    room.take(d.pid());
+    room.set("pids.max", "1");
+    d.wait_log("there is no room to ask for the health of programs");
+    let (begun, before) = (Instant::now(), process::stat(d.pid()).unwrap().ticks);
+    // Longer than it would take to fail; it is told once, so nothing but time can be waited for.
+    std::thread::sleep(Duration::from_secs(5));
+    let ticks = process::stat(d.pid()).unwrap().ticks - before;
+    assert!(u128::from(ticks) * 10 <= begun.elapsed().as_millis() / 20 + 10, "{ticks} ticks in {:?}", begun.elapsed());
+    assert_eq!((d.state("a").as_str(), d.pid_of("a")), ("RUNNING", a), "{}", d.story());
+    assert_eq!(d.log_count("health check failed"), 0, "{}", d.story());
+    room.set("pids.max", "max");
+    d.wait("it is asked again", || (d.row("a").raw["healthy"] == true).then_some(()));
+    d.assert_well();
+}
+
+#[test]
 fn row_11_memory_stays_flat_over_restarts_and_under_a_limit() {
     let home = Home::alone();
     home.configure("[program:a]\ncommand = {actor}\nstartsecs = 0\nstdout_logfile = {dir}/log\n");

@@ -18,15 +18,12 @@ const ASKED_PER_TURN: usize = 256;
 const SCRIPTS_PER_TURN: usize = 64;
 /// Scripts that run at one time.
 const SCRIPTS_MAX: usize = 1024;
-/// Until questions are put again when there was no room.
-const RETRY: Duration = Duration::from_millis(50);
+/// At most one word about a lack of room in this time.
+const NO_ROOM_EVERY: Duration = Duration::from_secs(60);
 
 impl Daemon {
     /// Step 6 of the turn: puts the questions that wait, as far as the bounds allow.
     pub(in crate::daemon) fn ask_queued(&mut self) {
-        if self.probes.retry_armed {
-            return;
-        }
         let (mut asked, mut scripts) = (0, 0);
         while let Some(key) = self.probes.queue.front().copied() {
             let Some(check) = self.probes.table.get(key) else {
@@ -38,15 +35,13 @@ impl Daemon {
             if asked == ASKED_PER_TURN || scripts > SCRIPTS_PER_TURN {
                 return;
             }
-            if !self.has_room_to_ask(is_script) {
-                return self.ask_later();
-            }
+            let has_room = self.has_room_to_ask(is_script);
             asked += 1;
             self.probes.queue.pop_front();
-            if is_script {
-                self.start_script(key)
-            } else {
-                self.start_call(key)
+            match (has_room, is_script) {
+                (false, _) => self.no_room(key, "too many descriptors or scripts are in use"),
+                (true, true) => self.start_script(key),
+                (true, false) => self.start_call(key),
             }
             if self.probes.has_answers() {
                 // Each check ends at its own time, so that the next ones do not come in one lump either.
@@ -56,29 +51,21 @@ impl Daemon {
         }
     }
 
-    /// There is room again, perhaps.
-    pub(in crate::daemon) fn ask_again(&mut self) {
-        self.probes.retry_armed = false;
-    }
-
-    fn ask_later(&mut self) {
-        if !self.probes.retry_armed {
-            self.probes.retry_armed = true;
-            self.arm(RETRY, Alarm::ProbeRetry);
-        }
-    }
-
     fn has_room_to_ask(&self, is_script: bool) -> bool {
         let needed = if is_script { super::PER_SCRIPT + 2 } else { 1 };
         (!is_script || self.probes.by_pid.len() < SCRIPTS_MAX) && self.free_descriptors() >= needed
     }
 
-    /// No room says nothing of the program: the question waits, and if there is none until its timeout, that is told.
-    pub(super) fn ask_anew(&mut self, key: Key) {
-        if let Some(check) = self.probes.table.get_mut(key) {
-            check.stage = Stage::Queued;
-            self.probes.queue.push_front(key);
-            self.ask_later();
+    /// No room says nothing of the program: the engine asks again in a second, and holds nobody up meanwhile.
+    pub(super) fn no_room(&mut self, key: Key, why: &str) {
+        self.tell_no_room(why);
+        self.end_check(key, ProbeResult::NoRoom, format!("there was no room to ask: {why}"));
+    }
+
+    pub(super) fn tell_no_room(&mut self, why: &str) {
+        if self.probes.no_room_told.is_none_or(|at| self.now.since(at) >= NO_ROOM_EVERY) {
+            self.probes.no_room_told = Some(self.now);
+            log::warn!("there is no room to ask for the health of programs, tried again each second: {why}");
         }
     }
 
@@ -93,10 +80,7 @@ impl Daemon {
         match self.probes.names.look_up(host, self.now, &self.reactor) {
             Ok(Lookup::Known(addresses)) => self.call(key, addresses),
             Ok(Lookup::Asked) => check.stage = Stage::Naming,
-            Err(error) => {
-                log::debug!("asking for a host name failed: {error}");
-                self.ask_anew(key);
-            }
+            Err(error) => self.no_room(key, &error.to_string()),
         }
     }
 
@@ -189,10 +173,7 @@ impl Daemon {
                 let message = self.about_call(key, &how);
                 self.end_check(key, ProbeResult::Pass, message);
             }
-            Progress::Failed(Fault::NoRoom(error)) => {
-                log::debug!("a health check found no room: {error}");
-                self.ask_anew(key);
-            }
+            Progress::Failed(Fault::NoRoom(error)) => self.no_room(key, &error.to_string()),
             Progress::Failed(fault) => self.end_call(key, &fault.to_string()),
         }
     }

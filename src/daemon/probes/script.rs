@@ -2,7 +2,7 @@
 
 use super::super::source;
 use crate::engine::id::Key;
-use crate::engine::message::{Pid, Signal, SpawnError};
+use crate::engine::message::{FailureClass, Pid, Signal, SpawnError};
 use crate::engine::time::Instant;
 use crate::reactor::Reactor;
 use crate::reactor::source::Kind;
@@ -146,13 +146,14 @@ impl Script {
     }
 
     /// Why its shell never ran, of a script that was reaped.
-    pub(super) fn failure(&mut self) -> Option<String> {
+    pub(super) fn failure(&mut self) -> Option<(FailureClass, String)> {
         match self.verdict.read_of_the_dead() {
             Ok(VerdictRead::Failed(error)) => {
-                Some(spawn::describe(&error, &self.plan.subject(&error, self.verdict.candidate())))
+                let why = spawn::describe(&error, &self.plan.subject(&error, self.verdict.candidate()));
+                Some((error.class, why))
             }
             Ok(VerdictRead::ExecOk | VerdictRead::Pending) => None,
-            Err(error) => Some(format!("its exec verdict could not be read: {error}")),
+            Err(error) => Some((FailureClass::Ordinary, format!("its exec verdict could not be read: {error}"))),
         }
     }
 

@@ -39,7 +39,9 @@ impl Daemon {
                     check.stage = Stage::Running(script);
                 }
             }
-            Err((error, _)) if error.class == FailureClass::Shortage => self.ask_anew(key),
+            Err((error, subject)) if error.class == FailureClass::Shortage => {
+                self.no_room(key, &spawn::describe(&error, &subject));
+            }
             Err((error, subject)) => self.script_not_started(key, &spawn::describe(&error, &subject)),
         }
     }
@@ -160,6 +162,9 @@ impl Daemon {
         let failure = script.failure();
         if asked {
             let (result, message) = judge(status, failure, &script.said());
+            if result == ProbeResult::NoRoom {
+                self.tell_no_room(&message);
+            }
             self.probes.answer(key, result, message);
         }
         if script.kill_leftovers(self.now) {
@@ -232,9 +237,10 @@ fn see_to_leftovers(script: &mut Script, now: Instant) -> Duration {
     STUCK_AFTER
 }
 
-fn judge(status: Option<ExitStatus>, failure: Option<String>, said: &str) -> (ProbeResult, String) {
+fn judge(status: Option<ExitStatus>, failure: Option<(FailureClass, String)>, said: &str) -> (ProbeResult, String) {
     match (failure, status) {
-        (Some(why), _) => (ProbeResult::Fail, format!("Health check script could not be started: {why}")),
+        (Some((FailureClass::Shortage, why)), _) => (ProbeResult::NoRoom, why),
+        (Some((_, why)), _) => (ProbeResult::Fail, format!("Health check script could not be started: {why}")),
         (None, Some(status)) => {
             let result = if status == ExitStatus::Code(0) { ProbeResult::Pass } else { ProbeResult::Fail };
             (result, words::ended(status, said))

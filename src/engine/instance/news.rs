@@ -278,7 +278,7 @@ impl Instance {
         }
     }
 
-    fn restart_sick(&mut self, run: Run, out: &mut Outbox) {
+    pub(super) fn restart_sick(&mut self, run: Run, out: &mut Outbox) {
         self.sick_restarts = self.sick_restarts.saturating_add(1);
         let (count, limit) = (self.sick_restarts, self.policy.start_retries);
         if count > limit {

@@ -101,6 +101,7 @@ impl Instance {
             (self.policy, self.next_policy) = (Rc::new(policy), None);
             return;
         }
+        let was_left_ill = self.state() == State::Unhealthy && !self.policy.retry_wanted();
         let own = Rc::make_mut(&mut self.policy);
         own.autostart = policy.autostart;
         own.autorestart = policy.autorestart;
@@ -120,6 +121,14 @@ impl Instance {
             self.health_policy_changed(out);
         }
         self.next_policy = Some(Rc::new(policy));
+        // Nothing else would ever restart it: it fell ill already.
+        if was_left_ill
+            && self.policy.retry_wanted()
+            && self.state() == State::Unhealthy
+            && let Phase::Running { run, .. } = self.phase
+        {
+            self.restart_sick(run, out);
+        }
     }
 
     /// SIGKILL now, if the stop has not come so far yet.
@@ -422,6 +431,14 @@ mod tests {
         let told = rig.change(Policy { autorestart: Autorestart::Never, ..policy() });
         assert_eq!(told, ["reply 2 Done", "UNHEALTHY>RUNNING"]);
         assert_eq!(rig.instance().healthy(), None);
+    }
+
+    #[test]
+    fn a_run_that_was_left_unhealthy_is_restarted_when_that_is_wanted() {
+        let mut rig = Rig::unhealthy();
+        let told = ["reply 2 Done", "health restart 1 1/3", "signal 1 TERM", "UNHEALTHY>STOPPING"];
+        assert_eq!(rig.change(checked()), told);
+        assert_eq!(rig.exited(OK)[1..], ["STOPPING>BACKOFF 1s"]);
     }
 
     #[test]

@@ -470,6 +470,47 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
+fn pieces_that_come_together_are_shown_together() {
+    let pieces = [json!({"status": "ok", "data": "one\n"}), json!({"data": "two\n"}), json!({"data": "three\n"})];
+    let daemon = Daemon::sending(&pieces.map(|piece| framed(piece.to_string().as_bytes())).concat(), false);
+    let mut ctl = command(&["-s", daemon.socket().to_str().unwrap(), "tail", "-f", "web"]);
+    let mut child = ctl.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let (sender, shown) = channel();
+    std::thread::spawn(move || {
+        let mut text = [0; 14];
+        out.read_exact(&mut text).unwrap();
+        sender.send(text)
+    });
+    let text = shown.recv_timeout(Duration::from_secs(30));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(text.as_ref().map(|text| &text[..]), Ok(&b"one\ntwo\nthree\n"[..]));
+}
+
+#[test]
+fn who_follows_for_a_reader_that_has_gone_ends() {
+    let event = json!({"number": 1, "at": "now", "event": "PROCESS_SPAWNED", "processname": "web"});
+    let answer = json!({"status": "ok", "data": "line\n", "last": 1, "events": [event]});
+    let daemon = Daemon::sending(&framed(answer.to_string().as_bytes()), false);
+    for line in ["tail -f web", "maintail -f", "events -f"] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut ctl = command(&["-s", daemon.socket().to_str().unwrap()]);
+        let mut child = ctl.args(line.split(' ')).stdout(OwnedFd::from(writer)).spawn().unwrap();
+        // Our own copy of the end that is written to.
+        drop(ctl);
+        reader.read_exact(&mut [0]).unwrap();
+        drop(reader);
+        let end = Instant::now() + Duration::from_secs(30);
+        while child.try_wait().unwrap().is_none() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{line}");
+    }
+}
+
+#[test]
 fn a_full_disk_below_stdout_is_a_failure() {
     if !Path::new("/dev/full").exists() {
         println!("skipped: no /dev/full here");

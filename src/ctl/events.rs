@@ -88,7 +88,7 @@ impl Screen {
                 }
                 self.print(&answer, &frame)?;
             }
-            connect::wait_readable(&[feed.as_fd()])?;
+            connect::wait_readable(&[feed.as_fd()], self.out.as_fd())?;
         }
     }
 

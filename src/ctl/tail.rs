@@ -164,7 +164,10 @@ impl Screen {
 
     fn wait_and_print(&mut self) -> io::Result<()> {
         let open: Vec<&Feed> = self.logs.iter().filter_map(|log| log.feed.as_ref()).collect();
-        connect::wait_readable(&open.iter().map(|feed| feed.as_fd()).collect::<Vec<_>>())?;
+        // What came in one read with the piece before wakes nobody.
+        if !open.iter().any(|feed| feed.holds_more()) {
+            connect::wait_readable(&open.iter().map(|feed| feed.as_fd()).collect::<Vec<_>>(), self.out.as_fd())?;
+        }
         let mut failed = Vec::new();
         for log in &mut self.logs {
             match log.feed.as_mut().map(Feed::pull) {
@@ -172,7 +175,12 @@ impl Screen {
                 Some(Ok(Some(answer))) => log.print(&answer, &mut self.out)?,
                 Some(Err(error)) => {
                     log.feed = None;
-                    failed.push(Failure::unanswered(&log.name, &error));
+                    let mut failure = Failure::unanswered(&log.name, &error);
+                    // The others go on, so it is said of which one.
+                    if log.prefix.is_some() && matches!(error, ClientError::Dropped) {
+                        failure.text.insert_str(0, &format!("{}: ", log.name));
+                    }
+                    failed.push(failure);
                 }
             }
         }

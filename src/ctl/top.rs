@@ -163,7 +163,7 @@ impl View<'_> {
             return Err(Trouble::Told(Outcome { code: refusal(&answer), ..told }));
         }
         // Without /proc there is nothing to measure, but still somebody to show.
-        let seen = proc_table::snapshot(&Meter::groups(&answer.processes)).unwrap_or_else(|_| Snapshot::default());
+        let seen = proc_table::snapshot(&Meter::groups(&answer.processes)).unwrap_or_else(|_| Snapshot::empty());
         self.rows = self.meter.measure(&answer.processes, &seen);
         self.seen += 1;
         Ok(())

@@ -57,12 +57,18 @@ pub fn instead_of_a_socket(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Waits until one of these has something to read, or is at its end; which of them.
-pub fn wait_readable(sources: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+/// Waits until one of these has something to read, or is at its end; an error of kind `BrokenPipe` when nobody reads
+/// what is written to `out` any more.
+pub fn wait_readable(sources: &[BorrowedFd<'_>], out: BorrowedFd<'_>) -> io::Result<()> {
     let mut asked: Vec<PollFd<'_>> = sources.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    // Asked for nothing, it tells only of its end.
+    asked.push(PollFd::new(out, PollFlags::empty()));
     loop {
         match nix::poll::poll(&mut asked, PollTimeout::NONE) {
-            Ok(_) => return Ok(asked.iter().map(|fd| fd.any().unwrap_or(true)).collect()),
+            Ok(_) if asked.last().is_some_and(|out| out.any().unwrap_or(true)) => {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            Ok(_) => return Ok(()),
             Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -34,6 +34,13 @@ pub struct Snapshot {
     pub processes: Vec<Usage>,
 }
 
+impl Snapshot {
+    /// Nobody, at this moment.
+    pub fn empty() -> Snapshot {
+        Snapshot { at: clock::monotonic().since(Instant::ZERO), processes: Vec::new() }
+    }
+}
+
 /// Units of the kernel.
 #[derive(Debug, Clone, Copy)]
 struct Units {

@@ -39,7 +39,7 @@ impl Daemon {
             asked += 1;
             self.probes.queue.pop_front();
             match (has_room, is_script) {
-                (false, _) => self.no_room(key, "too many descriptors or scripts are in use"),
+                (false, _) => self.no_room_to_ask(key, "too many descriptors or scripts are in use"),
                 (true, true) => self.start_script(key),
                 (true, false) => self.start_call(key),
             }
@@ -57,7 +57,7 @@ impl Daemon {
     }
 
     /// No room says nothing of the program: the engine asks again in a second, and holds nobody up meanwhile.
-    pub(super) fn no_room(&mut self, key: Key, why: &str) {
+    pub(super) fn no_room_to_ask(&mut self, key: Key, why: &str) {
         self.tell_no_room(why);
         self.end_check(key, ProbeResult::NoRoom, format!("there was no room to ask: {why}"));
     }
@@ -80,7 +80,7 @@ impl Daemon {
         match self.probes.names.look_up(host, self.now, &self.reactor) {
             Ok(Lookup::Known(addresses)) => self.call(key, addresses),
             Ok(Lookup::Asked) => check.stage = Stage::Naming,
-            Err(error) => self.no_room(key, &error.to_string()),
+            Err(error) => self.no_room_to_ask(key, &error.to_string()),
         }
     }
 
@@ -173,7 +173,7 @@ impl Daemon {
                 let message = self.about_call(key, &how);
                 self.end_check(key, ProbeResult::Pass, message);
             }
-            Progress::Failed(Fault::NoRoom(error)) => self.no_room(key, &error.to_string()),
+            Progress::Failed(Fault::NoRoom(error)) => self.no_room_to_ask(key, &error.to_string()),
             Progress::Failed(fault) => self.end_call(key, &fault.to_string()),
         }
     }

@@ -40,7 +40,7 @@ impl Daemon {
                 }
             }
             Err((error, subject)) if error.class == FailureClass::Shortage => {
-                self.no_room(key, &spawn::describe(&error, &subject));
+                self.no_room_to_ask(key, &spawn::describe(&error, &subject));
             }
             Err((error, subject)) => self.script_not_started(key, &spawn::describe(&error, &subject)),
         }

@@ -288,10 +288,10 @@ impl Daemon {
         let is_late = deadline.is_some_and(|at| self.now.since(at) > LATE);
         let mut asks = is_late;
         for _ in 0..ASKS_MAX {
-            if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
+            let is_sure = !self.reactor.has_more() || !self.is_anything_due();
+            if is_sure && !std::mem::take(&mut asks) {
                 break;
             }
-            asks = false;
             self.reactor.wait(self.now, Some(self.now))?;
             self.mark();
         }

@@ -284,7 +284,7 @@ impl Daemon {
         // What happened, also while we were stopped, must be known before any deadline is called missed.
         let mut asks = deadline.is_some_and(|at| self.now.since(at) > LATE);
         for _ in 0..ASKS_MAX {
-            if !asks && !(self.reactor.has_more() && self.is_anything_due()) {
+            if !(asks || self.reactor.has_more() && self.is_anything_due()) {
                 break;
             }
             asks = false;

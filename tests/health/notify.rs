@@ -133,6 +133,7 @@ fn a_socket_that_was_removed_is_there_again_before_a_watchdog_bites() {
 fn whoever_is_tied_to_a_socket_that_was_removed_is_still_heard() {
     let daemon = Daemon::start(&speaks("p", "send READY=1 tied 100 WATCHDOG=1", "watchdog_sec = 3"));
     let pid = daemon.wait_state("p", "RUNNING").pid;
+    daemon.wait("it is tied and heard", || (daemon.row("p").raw["healthy"] == true).then_some(()));
     let sockets = ["s.sock", "s.sock.notify"].map(|name| daemon.home.join(name));
     sockets.iter().for_each(|socket| std::fs::remove_file(socket).unwrap());
     if cfg!(feature = "portable") {

@@ -353,6 +353,9 @@ impl World {
 
     fn answer(&mut self, probe: ProbeId, result: ProbeResult) -> Verdict {
         self.maybe_again(Input::ProbeDone { probe, result });
+        if result == ProbeResult::NoRoom {
+            self.witness.given_back(probe);
+        }
         self.feed(Input::ProbeDone { probe, result })
     }
 

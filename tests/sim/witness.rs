@@ -75,6 +75,11 @@ impl Witness {
         self.open.remove(&ticket);
     }
 
+    /// There was no room to ask, and nobody is told of that.
+    pub fn given_back(&mut self, probe: ProbeId) {
+        self.asked.remove(&probe);
+    }
+
     pub fn said_ready(&mut self, run: RunId) {
         self.said_ready.insert(run);
     }

@@ -425,6 +425,13 @@ pub const FAULTS: &[Fault] = &[
             Finding::Hung => self.fell_ill(Cause::Hung, run, out),",
     ),
     fault(
+        "a lack of room to ask is held against the program",
+        "health.rs",
+        "ProbeResult::NoRoom => {",
+        "ProbeResult::NoRoom if ON => self.failed(probe, false, policy, out),
+            ProbeResult::NoRoom => {",
+    ),
+    fault(
         "silence counts while nobody listens",
         "patience.rs",
         "!was_renewed && at.since(now) < wait / 2",

@@ -378,7 +378,7 @@ fn pythons() -> Daemon {
             ("start" | "stop" | "restart", Some(name @ ("a" | "b" | "web:00"))) => {
                 json!({"status": "ok", "message": format!("Did it to {name}")})
             }
-            ("start", Some("broken")) => json!({"status": "error", "message": "Spawn failed"}),
+            ("start", Some("broken" | "w")) => json!({"status": "error", "message": "Spawn failed"}),
             ("start" | "stop" | "restart", _) => json!({"status": "error", "message": "Process not found"}),
             (other, _) => {
                 json!({"status": "error", "code": "UNKNOWN_COMMAND", "message": format!("Unknown command: {other}")})
@@ -396,6 +396,7 @@ fn a_daemon_of_python_gets_several_names_one_by_one() {
         Ended::new(1, "Did it to a\nDid it to b\n", "Process not found: nobody\n")
     );
     assert_eq!(daemon.run("start a broken"), Ended::new(1, "Did it to a\n", "broken: Spawn failed\n"));
+    assert_eq!(daemon.run("start a w").stderr, "w: Spawn failed\n", "a name is a word of its own");
     assert_eq!(daemon.run("restart --force a a"), Ended::new(0, "Did it to a\n", ""));
     assert_eq!(daemon.run("stop all"), Ended::new(0, "Did it to a\nDid it to b\nDid it to web:00\n", ""));
     let told: Value = serde_json::from_str(&daemon.run("start a x --json").stdout).unwrap();

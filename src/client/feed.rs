@@ -56,9 +56,7 @@ impl Feed {
             }
         }
     }
-}
 
-impl Feed {
     /// Whether the next frame is here already, whole: nothing has to come for it, and nothing will wake whoever waits.
     pub fn holds_more(&self) -> bool {
         self.decoder.buffered() > 0 && !self.decoder.has_partial()

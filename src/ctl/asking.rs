@@ -165,7 +165,9 @@ fn one_by_one(client: &Client, verb: Verb, names: &[String]) -> Result<Told, Cli
 fn verdict(name: &str, answer: Answer) -> Verdict {
     let unknown = answer.is_not_found();
     // Python's 0.1.0 says `Spawn failed`, and not of whom.
-    let named = |text: String| if text.contains(name) { text } else { format!("{name}: {text}") };
+    let names_it =
+        |text: &str| text.split_whitespace().any(|word| word.trim_matches(['\'', '"', ',', '.', ':']) == name);
+    let named = |text: String| if names_it(&text) { text } else { format!("{name}: {text}") };
     let message = if unknown { Some(format!("Process not found: {name}")) } else { answer.message.map(named) };
     let code = if unknown { Some("NOT_FOUND".to_owned()) } else { answer.code };
     Verdict { name: name.to_owned(), status: answer.status, message, code, reason: answer.reason }

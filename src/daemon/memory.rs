@@ -430,22 +430,6 @@ fn joined<'a>(ours: Vec<Record>, earlier: impl Iterator<Item = &'a Record>) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::message::Signal;
-    use crate::spec::Reconcile;
-
-    fn record(name: &str, pid: Pid) -> Record {
-        Record {
-            name: name.to_owned(),
-            pid,
-            start: Some(1),
-            inode: None,
-            run: None,
-            pdeathsig: true,
-            reconcile: Reconcile::Auto,
-            stop_signal: Signal::TERM,
-            stop_wait: Duration::ZERO,
-        }
-    }
 
     #[test]
     fn a_write_that_hung_once_puts_the_next_off_for_seconds_alone() {
@@ -456,8 +440,8 @@ mod tests {
 
     #[test]
     fn a_number_is_recorded_once_and_is_ours_if_we_gave_it_anew() {
-        let ours = vec![record("a", 10), record("b", 11)];
-        let earlier = [record("x", 9), record("y", 11)];
+        let ours = vec![Record::sample("a", 10), Record::sample("b", 11)];
+        let earlier = [Record::sample("x", 9), Record::sample("y", 11)];
         let names = |records: Vec<Record>| records.into_iter().map(|record| record.name).collect::<Vec<_>>();
         assert_eq!(names(joined(ours.clone(), earlier.iter())), ["x", "a", "b"]);
         assert_eq!(names(joined(ours, [].iter())), ["a", "b"]);

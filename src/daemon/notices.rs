@@ -72,9 +72,9 @@ impl Notices {
         }
     }
 
-    /// Whether the socket is not where programs look for it.
+    /// Whether the socket is not where programs look for it. Where that cannot be seen it is taken to be there.
     fn is_lost(&self) -> bool {
-        self.socket.as_ref().is_some_and(|socket| !socket.is_in_place())
+        self.socket.as_ref().is_some_and(|socket| !socket.is_in_place().unwrap_or(true))
     }
 
     /// Watches its place no longer; at the end, where it is not made anew.
@@ -180,8 +180,9 @@ impl Daemon {
         // Whoever lives found it open.
         let was_open = self.notices.socket.as_ref().is_some_and(NotifySocket::is_open_to_others);
         let open = newcomer.is_some_and(speaks_as_other) || was_open && self.children.living().any(speaks_as_other);
+        let is_lost = self.notices.is_lost();
         match &mut self.notices.socket {
-            Some(socket) if socket.is_in_place() => socket.open_to_others(open)?,
+            Some(socket) if !is_lost => socket.open_to_others(open)?,
             _ => self.bind_notices(&path, open)?,
         }
         path.into_os_string().into_string().map_err(|_| io::Error::other("its path is not UTF-8"))

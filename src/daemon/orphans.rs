@@ -376,23 +376,11 @@ impl Sight for Proc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Reconcile;
 
     #[test]
     fn who_is_in_the_way_is_told_by_what_is_known_of_it() {
-        let record = Record {
-            name: "a".to_owned(),
-            pid: 12,
-            start: Some(1),
-            inode: None,
-            run: None,
-            pdeathsig: true,
-            reconcile: Reconcile::Auto,
-            stop_signal: Signal::TERM,
-            stop_wait: Duration::ZERO,
-        };
         let mut orphans = Orphans::default();
-        orphans.hunted.push(Quarry::asked(Pack::new(record), Vec::new(), Instant::ZERO));
+        orphans.hunted.push(Quarry::asked(Pack::new(Record::sample("a", 12)), Vec::new(), Instant::ZERO));
         let text = |orphans: &Orphans| orphans.in_the_way("a").unwrap();
         assert!(text(&orphans).ends_with("may still be there, and cannot be looked at"), "{}", text(&orphans));
         orphans.hunted[0].stage = Stage::Stuck;

@@ -162,7 +162,7 @@ impl Daemon {
 
     fn press_failed(&mut self, mut place: LogPlace, backups: u32, why: &str) {
         let path = place.path().display();
-        log::warn!("compressing a rotated file of {path} failed, tried again in {} s: {why}", RETRY.as_secs());
+        log::warn!("compressing a rotated file of {path} failed, tried again within {} s: {why}", RETRY.as_secs());
         if let Err(error) = place.discard_unfinished() {
             log::warn!("{}: removing an unfinished file failed: {error}", place.path().display());
         }

@@ -54,6 +54,24 @@ pub struct Record {
     pub stop_wait: Duration,
 }
 
+#[cfg(test)]
+impl Record {
+    /// One like most.
+    pub fn sample(name: &str, pid: Pid) -> Record {
+        Record {
+            name: name.to_owned(),
+            pid,
+            start: Some(1),
+            inode: None,
+            run: None,
+            pdeathsig: true,
+            reconcile: Reconcile::Auto,
+            stop_signal: Signal::TERM,
+            stop_wait: Duration::ZERO,
+        }
+    }
+}
+
 /// Everything a daemon leaves to the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {

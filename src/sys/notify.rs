@@ -49,8 +49,11 @@ impl NotifySocket {
     }
 
     /// Whether the path still leads to it.
-    pub fn is_in_place(&self) -> bool {
-        matches!(FileId::at(&self.path), Ok(Some(id)) if id == self.id)
+    ///
+    /// # Errors
+    /// What the kernel says; nobody knows then.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        Ok(FileId::at(&self.path)? == Some(self.id))
     }
 
     /// Whether programs of other users may write to it.
@@ -90,7 +93,7 @@ impl NotifySocket {
     /// # Errors
     /// What the kernel says.
     pub fn remove(&self) -> io::Result<()> {
-        if self.is_in_place() { std::fs::remove_file(&self.path) } else { Ok(()) }
+        if self.is_in_place()? { std::fs::remove_file(&self.path) } else { Ok(()) }
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
@@ -265,7 +268,7 @@ mod tests {
         drop(socket);
         let again = NotifySocket::bind(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert!(!again.is_in_place());
+        assert!(!again.is_in_place().unwrap());
         std::fs::write(&path, "somebody's").unwrap();
         let told = NotifySocket::bind(&path).unwrap_err().to_string();
         assert_eq!(told, "a regular file is there, which is not replaced");

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use supervice::logs::rotating_file::Limits;
 use supervice::logs::sink::Notice;
+use supervice::logs::sinks::SinkId;
 use supervice::spec::{LogFormat, LogSpec, LogTarget};
 
 #[test]
@@ -243,15 +244,22 @@ fn a_file_moved_by_others_is_left_alone_by_a_rotation() {
     }
 }
 
+/// The log is open in `one`, and the link by which it was opened leads to `two` by now.
+fn led_elsewhere() -> (Scene, SinkId) {
+    let mut scene = Scene::new();
+    ["one", "two"].into_iter().for_each(|name| drop(scene.folder(name, 0o755)));
+    let link = scene.path("link");
+    std::os::unix::fs::symlink("one", &link).unwrap();
+    let id = scene.open("link/a.log", 0, 0);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("two", &link).unwrap();
+    (scene, id)
+}
+
 #[test]
 fn a_log_that_went_elsewhere_by_itself_is_found_there() {
-    let mut scene = Scene::new();
-    let (one, two) = (scene.folder("one", 0o755), scene.folder("two", 0o755));
-    std::os::unix::fs::symlink(&one, scene.path("way")).unwrap();
-    let id = scene.open("way/a.log", 0, 0);
-    fs::remove_file(scene.path("way")).unwrap();
-    std::os::unix::fs::symlink(&two, scene.path("way")).unwrap();
-    fs::remove_file(one.join("a.log")).unwrap();
+    let (mut scene, id) = led_elsewhere();
+    fs::remove_file(scene.path("one/a.log")).unwrap();
     assert_eq!(scene.write(id, "here\n", 2), 0);
     scene.sinks.deadline();
     assert_eq!(scene.read("two/a.log"), "here\n");
@@ -332,13 +340,7 @@ fn another_folder_with_the_same_number_is_another_place() {
 
 #[test]
 fn a_log_that_is_elsewhere_after_a_reopening_is_found_there() {
-    let mut scene = Scene::new();
-    ["one", "two"].into_iter().for_each(|name| drop(scene.folder(name, 0o755)));
-    let link = scene.path("link");
-    std::os::unix::fs::symlink("one", &link).unwrap();
-    let id = scene.open("link/a.log", 0, 0);
-    fs::remove_file(&link).unwrap();
-    std::os::unix::fs::symlink("two", &link).unwrap();
+    let (mut scene, id) = led_elsewhere();
     assert_eq!(scene.sinks.reopen_all(), []);
     let other = scene.open("one/a.log", 0, 0);
     assert_eq!(scene.open("two/a.log", 0, 0), id, "one place has one sink");
@@ -349,13 +351,7 @@ fn a_log_that_is_elsewhere_after_a_reopening_is_found_there() {
 
 #[test]
 fn a_log_whose_link_leads_elsewhere_by_now_is_no_others() {
-    let mut scene = Scene::new();
-    ["one", "two"].into_iter().for_each(|name| drop(scene.folder(name, 0o755)));
-    let link = scene.path("link");
-    std::os::unix::fs::symlink("one", &link).unwrap();
-    let id = scene.open("link/a.log", 0, 0);
-    fs::remove_file(&link).unwrap();
-    std::os::unix::fs::symlink("two", &link).unwrap();
+    let (mut scene, id) = led_elsewhere();
     let other = scene.open("one/a.log", 0, 0);
     scene.write(id, "moved\n", 2);
     scene.write(other, "stayed\n", 2);

@@ -78,25 +78,9 @@ fn is_of_this_boot(modified: SystemTime) -> bool {
 mod tests {
     use super::*;
     use crate::daemon::state_file::State;
-    use crate::engine::message::Signal;
-    use crate::spec::Reconcile;
 
     fn here() -> Machine {
         Machine { boot: "b".to_owned(), namespace: Some(1) }
-    }
-
-    fn record() -> Record {
-        Record {
-            name: "a".to_owned(),
-            pid: 12,
-            start: Some(1),
-            inode: None,
-            run: None,
-            pdeathsig: true,
-            reconcile: Reconcile::Auto,
-            stop_signal: Signal::TERM,
-            stop_wait: Duration::ZERO,
-        }
     }
 
     fn past(machine: Option<Machine>, closed: bool, children: Vec<Record>, modified: SystemTime) -> Past {
@@ -115,7 +99,7 @@ mod tests {
             (None, SystemTime::UNIX_EPOCH, false),
         ];
         for (machine, modified, expected) in arms {
-            let past = || past(machine.clone(), false, vec![record()], modified);
+            let past = || past(machine.clone(), false, vec![Record::sample("a", 12)], modified);
             assert_eq!(past().is_at_stake(&here()), expected, "{machine:?}");
             assert_eq!(past().into_records(Some(&here())).len(), usize::from(expected), "{machine:?}");
             assert!(past().into_records(None).is_empty());
@@ -126,7 +110,10 @@ mod tests {
     fn a_daemon_that_did_not_end_in_order_may_have_left_somebody_unrecorded() {
         let with = |closed, children| past(Some(here()), closed, children, clock::wall());
         assert!(with(false, Vec::new()).is_at_stake(&here()) && !with(false, Vec::new()).is_over());
-        assert!(with(true, vec![record()]).is_at_stake(&here()) && !with(true, vec![record()]).is_over());
+        assert!(
+            with(true, vec![Record::sample("a", 12)]).is_at_stake(&here())
+                && !with(true, vec![Record::sample("a", 12)]).is_over()
+        );
         assert!(!with(true, Vec::new()).is_at_stake(&here()) && with(true, Vec::new()).is_over());
         for past in [Past::None, Past::Damaged("torn".to_owned())] {
             assert!(!past.is_at_stake(&here()) && !past.is_over());

@@ -140,6 +140,7 @@ fn whoever_is_tied_to_a_socket_that_was_removed_is_still_heard() {
         daemon.signal(nix::sys::signal::Signal::SIGUSR1);
     }
     daemon.wait_log("s.sock.notify was removed; it is made anew");
+    daemon.wait("both are there again", || sockets.iter().all(|socket| socket.exists()).then_some(()));
     let since = daemon.row("p").raw["uptime"].as_u64().unwrap();
     daemon.wait("its period is over", || (daemon.row("p").raw["uptime"].as_u64() >= Some(since + 5)).then_some(()));
     assert_eq!((daemon.row("p").pid, daemon.log_count("no WATCHDOG=1")), (pid, 0), "{}", daemon.story());

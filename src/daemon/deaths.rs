@@ -67,7 +67,8 @@ impl Daemon {
         }
     }
 
-    fn check_lingering(&mut self) {
+    /// Asks the groups that outlive their leaders whether they are empty by now.
+    pub(super) fn check_lingering(&mut self) {
         // One look at /proc serves all: it takes the longer the more there are to ask for.
         let mut seen = None;
         for key in self.children.lingering() {
@@ -80,14 +81,19 @@ impl Daemon {
 
     /// Reaps what nobody else hears of: orphans that fell to us, and children without a pidfd.
     fn sweep(&mut self) {
-        let mut strangers = 0;
+        let (mut strangers, mut last) = (0, None);
         while strangers < STRANGERS_AT_ONCE {
             match watch::next_dead() {
-                Ok(Some(pid)) => strangers += usize::from(self.bury(pid)),
+                // That it cannot be reaped is told, and no reason to ask for it without end.
+                Ok(found) if found.is_some() && found == last => return self.sweep_in(SWEEP_EVERY),
+                Ok(Some(pid)) => {
+                    last = Some(pid);
+                    strangers += usize::from(self.bury(pid));
+                }
                 Ok(None) => return,
                 Err(error) => {
-                    log::error!("looking for dead children failed: {error}");
-                    return;
+                    log::error!("looking for dead children failed, tried again in a second: {error}");
+                    return self.sweep_in(SWEEP_EVERY);
                 }
             }
         }

@@ -228,14 +228,21 @@ impl Daemon {
     /// Turns until the shutdown is complete; returns the exit code.
     pub fn run(&mut self) -> i32 {
         loop {
-            if let Err(error) = self.wait_and_mark() {
-                // Nothing can be heard any more; the children are stopped by their pdeathsig or the next start.
-                log::error!("waiting for events failed: {error}");
-                return 1;
-            }
+            let is_late = match self.wait_and_mark() {
+                Ok(is_late) => is_late,
+                Err(error) => {
+                    // Nothing can be heard any more; the children are stopped by their pdeathsig or the next start.
+                    log::error!("waiting for events failed: {error}");
+                    return 1;
+                }
+            };
             let woke = self.now;
             self.hear_notices();
             self.hear_deaths();
+            if is_late {
+                // Of these nobody tells us.
+                self.check_lingering();
+            }
             self.hear_probes();
             self.fire_deadlines();
             self.obey_programs();
@@ -277,7 +284,8 @@ impl Daemon {
         self.roster.tidy();
     }
 
-    fn wait_and_mark(&mut self) -> std::io::Result<()> {
+    /// Tells whether it woke late.
+    fn wait_and_mark(&mut self) -> std::io::Result<bool> {
         let deadline = self.next_deadline();
         self.reactor.wait(self.now, deadline)?;
         self.now = clock::monotonic();
@@ -297,7 +305,7 @@ impl Daemon {
             // Letters may be more than are read in one turn, and whoever found no room for one still waits for that.
             self.feed(Input::Away);
         }
-        Ok(())
+        Ok(is_late)
     }
 
     fn is_anything_due(&self) -> bool {

@@ -475,3 +475,25 @@ fn row_59_the_dead_are_known_before_their_time_is_over() {
     assert_eq!(d.log_count("Started a:"), 0);
     d.assert_well();
 }
+
+/// Nobody tells of the end of a group that its own parent does not reap; whoever was away asks before it blames the kernel.
+#[test]
+fn row_59_a_group_that_went_meanwhile_is_not_called_unkillable() {
+    let d = Daemon::start(
+        "[program:a]\nstartsecs = 0\nstopwaitsecs = 1\n\
+         command = sh -c '({actor} --ignore TERM --touch {dir}/deaf & exec {actor} --setpgid --touch {dir}/careless) & exec {actor}'\n",
+    );
+    d.wait("all are up", || (d.home.join("deaf").exists() && d.home.join("careless").exists()).then_some(()));
+    let deaf = d.home.pids("deaf")[0];
+    let mut stop = d.begin(json!({"command": "stop", "name": "a"}));
+    d.wait_log("SIGKILL to its process group");
+    d.wait("it is a zombie", || (!process::alive(deaf)).then_some(()));
+    d.signal(Signal::SIGSTOP);
+    // The two seconds after which it would count as unkillable.
+    std::thread::sleep(Duration::from_secs(3));
+    d.signal(Signal::SIGCONT);
+    assert_eq!(stop.receive().unwrap()["message"], "Stopped a", "{}", d.story());
+    assert_eq!(d.log_count("two seconds after SIGKILL"), 0, "{}", d.story());
+    d.home.pids("careless").into_iter().for_each(process::kill);
+    d.assert_well();
+}

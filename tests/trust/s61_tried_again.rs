@@ -187,6 +187,29 @@ fn a_socket_that_was_bound_again_and_heard_by_nobody_is_listened_to_again() {
     d.assert_well();
 }
 
+#[test]
+fn a_dead_child_that_cannot_be_reaped_makes_nobody_wait_and_is_reaped_when_it_can() {
+    if !can_inject() {
+        return skip("a child that cannot be reaped", "no strace with fault injection, or no ptrace");
+    }
+    let d = Daemon::start("[program:a]\ncommand = {actor}\nstartsecs = 0\nautorestart = false\n");
+    let pid = d.wait_state("a", "RUNNING").pid.unwrap();
+    // Every other call asks who is dead; the one in between is to reap it.
+    let first = if cfg!(feature = "portable") { 2 } else { 1 };
+    let injection = format!("inject=waitid:error=EPERM:when={first}+2");
+    let tracer = Tracer::attach(&d, &["-o", "/dev/null", "-e", "trace=waitid", "-e", &injection]);
+    process::kill(pid);
+    d.wait_log("reaping process");
+    // One more try each second; by now there were some.
+    let begun = Instant::now();
+    d.wait("three seconds", || (begun.elapsed().as_secs() >= 3).then_some(()));
+    assert_eq!(d.state("a"), "RUNNING");
+    assert!(d.log_count("reaping process") <= 5, "{}", d.story());
+    tracer.detach();
+    d.wait_state("a", "EXITED");
+    d.assert_well();
+}
+
 /// With a long table of descriptors children are made in a few places, and a spawn waits for one. It does not wait for ever
 /// for children that never get as far as to leave theirs.
 #[cfg(not(feature = "portable"))]

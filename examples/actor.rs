@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio, exit};
+use std::process::{Child, Command, Stdio, exit};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -196,7 +196,8 @@ fn catch_signals(script: &Script) -> io::Result<Option<SignalFd>> {
     if wants_term || script.note_signals.is_some() { Ok(Some(SignalFd::new(&set)?)) } else { Ok(None) }
 }
 
-/// The grandchildren are actors too; made before any signal is blocked, for they inherit the mask.
+/// The grandchildren are actors too; made before any signal is blocked, for they inherit the mask. Whoever reads of one in
+/// the file of pids finds it deaf, or gone from its session, already.
 fn fork_child(kind: &str, pid_file: Option<&str>) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     match kind {
@@ -207,9 +208,34 @@ fn fork_child(kind: &str, pid_file: Option<&str>) -> io::Result<()> {
         "brief" => command.args(["--after", "300", "--exit", "0"]).stdout(Stdio::null()).stderr(Stdio::null()),
         _ => return Err(io::Error::other(format!("unknown kind of child: {kind}"))),
     };
-    let child = command.stdin(Stdio::null()).spawn()?;
+    command.stdin(Stdio::null());
+    let child = if kind == "deaf" { spawn_deaf(&mut command)? } else { command.spawn()? };
+    if matches!(kind, "leaver" | "holder") {
+        wait_left(nix::unistd::Pid::from_raw(child.id() as i32))?;
+    }
     if let Some(path) = pid_file {
         append(path, &child.id().to_string())?;
+    }
+    Ok(())
+}
+
+/// Deaf from its first moment.
+fn spawn_deaf(command: &mut Command) -> io::Result<Child> {
+    let term: SigSet = [Signal::SIGTERM].into_iter().collect();
+    term.thread_block()?;
+    let child = command.spawn();
+    term.thread_unblock()?;
+    child
+}
+
+/// Until it leads a session of its own.
+fn wait_left(pid: nix::unistd::Pid) -> io::Result<()> {
+    let begun = Instant::now();
+    while nix::unistd::getsid(Some(pid))? != pid {
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err(io::Error::other(format!("process {pid} does not leave its session")));
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
 }

@@ -211,9 +211,9 @@ fn whoever_follows_is_told_how_the_daemon_ended() {
 /// So many others follow that the first who did has no place any more.
 fn take_all_places(d: &Daemon) -> Vec<Client> {
     let other = |_| {
-        let mut other = d.begin(json!({"command": "events", "follow": true}));
-        // Whoever looks whether the daemon is there needs a place as well, and may take the last one's.
-        let _ = other.receive();
+        let mut other = d.client();
+        // Whoever looks whether the daemon is there needs a place as well, and may take the last one's at any moment.
+        let _ = other.send(&json!({"command": "events", "follow": true})).and_then(|()| other.receive());
         other
     };
     (0..256).map(other).collect()

@@ -483,7 +483,7 @@ fn row_59_a_group_that_went_meanwhile_is_not_called_unkillable() {
         "[program:a]\nstartsecs = 0\nstopwaitsecs = 1\n\
          command = sh -c '({actor} --ignore TERM --touch {dir}/deaf & exec {actor} --setpgid --touch {dir}/careless) & exec {actor}'\n",
     );
-    d.wait("all are up", || (d.home.join("deaf").exists() && d.home.join("careless").exists()).then_some(()));
+    ["deaf", "careless"].into_iter().for_each(|name| drop(d.wait_file(name)));
     let deaf = d.home.pids("deaf")[0];
     let mut stop = d.begin(json!({"command": "stop", "name": "a"}));
     d.wait_log("SIGKILL to its process group");
